@@ -1,0 +1,242 @@
+"""What one message says about an encounter, and the pure function that makes it so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+from gateway.encounter.identity import EncounterKey, Identifier
+from gateway.encounter.model import (
+    Charge,
+    ChargeKind,
+    Coding,
+    Coverage,
+    Diagnosis,
+    DiagnosisUse,
+    Document,
+    Encounter,
+    Guarantor,
+    Patient,
+    Procedure,
+    Provider,
+    Visit,
+)
+from gateway.encounter.problem import Problem
+from gateway.encounter.record import Record
+
+
+class _Item(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+ItemT = TypeVar("ItemT", bound=_Item)
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class Mode(StrEnum):
+    """What a message's list means: these besides the others, these instead of the others, or these no longer."""
+
+    ADD = "add"
+    REPLACE = "replace"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Items(Generic[ItemT]):
+    """A list in a message. An item with a known id takes the place of the one that had it."""
+
+    items: tuple[ItemT, ...]
+    mode: Mode = Mode.ADD
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A document's content as received, decoded from its transfer form. `digest` is its SHA-256 in hexadecimal."""
+
+    digest: str
+    content_type: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the values of one canonical group stand in the message: `charges[0]`, `FT1[1]`, {`code`: `25.1`}."""
+
+    group: str
+    segment: str
+    fields: Mapping[str, str]
+
+    def expand(self) -> dict[str, str]:
+        """Canonical path -> place, as {`charges[0].code`: `FT1[1]-25.1`}."""
+        return {f"{self.group}.{name}": f"{self.segment}-{place}" for name, place in self.fields.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's answer to a query, as the message carried it."""
+
+    query: str
+    """The query's number."""
+    text: str
+    option: str | None = None
+    author: str | None = None
+    status: str = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one message says. In a group (`patient`, `visit`...) only the fields that were set count: one set to
+    `None` is deleted, one not set is left alone.
+    """
+
+    message: int
+    key: EncounterKey
+    identifiers: tuple[Identifier, ...] = ()
+    patient: Patient | None = None
+    guarantor: Guarantor | None = None
+    visit: Visit | None = None
+    coding: Coding | None = None
+    providers: tuple[Provider, ...] | None = None
+    coverages: Items[Coverage] | None = None
+    diagnoses: Items[Diagnosis] | None = None
+    procedures: Items[Procedure] | None = None
+    charges: Items[Charge] | None = None
+    documents: Items[Document] | None = None
+    contents: tuple[Content, ...] = ()
+    places: tuple[Places, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    answers: tuple[Answer, ...] = ()
+
+    def origins(self) -> dict[str, str]:
+        """Every value's place in the message: canonical path -> place."""
+        return {path: place for group in self.places for path, place in group.expand().items()}
+
+
+def merge(current: RecordT | None, said: RecordT) -> RecordT:
+    """`current` with the fields that `said` sets. Nested groups (a name, an address) are replaced whole."""
+    if current is None:
+        return said
+    return current.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
+
+
+def combine(current: tuple[ItemT, ...], said: Items[ItemT]) -> tuple[ItemT, ...]:
+    """The list after the message. Order is kept; an item keeps its position when it is said again."""
+    match said.mode:
+        case Mode.REPLACE:
+            return said.items
+        case Mode.REMOVE:
+            gone = {item.id for item in said.items}
+            return tuple(item for item in current if item.id not in gone)
+        case Mode.ADD:
+            by_id = {item.id: item for item in current}
+            by_id.update((item.id, item) for item in said.items)
+            return tuple(by_id.values())
+
+
+def _diagnoses(current: tuple[Diagnosis, ...], said: Items[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """Final codes replace final codes only: what the physician wrote at admission stays beside them."""
+    if said.mode is not Mode.REPLACE:
+        return combine(current, said)
+    uses = {item.use for item in said.items} or {DiagnosisUse.FINAL}
+    return tuple(item for item in current if item.use not in uses) + said.items
+
+
+def _charges(current: tuple[Charge, ...], said: Items[Charge]) -> tuple[Charge, ...]:
+    return _match_credits(combine(current, said))
+
+
+def _match_credits(charges: tuple[Charge, ...]) -> tuple[Charge, ...]:
+    """Ties each unmatched credit to the one charge with its code, date, units and amount that nothing reverses yet.
+
+    With none, or more than one alike from which none can be told, the first in order is taken only when they are
+    equal in all that is billed; otherwise the credit stays unmatched and is found by the edits.
+    """
+    if not any(c.kind is ChargeKind.CREDIT and c.reverses is None for c in charges):
+        return charges
+    reversed_ids = {c.reverses for c in charges if c.reverses}
+    result = list(charges)
+    for index, credit in enumerate(charges):
+        if credit.kind is not ChargeKind.CREDIT or credit.reverses:
+            continue
+        match = next(
+            (c for c in charges if c.kind is ChargeKind.CHARGE and c.id not in reversed_ids and _offsets(credit, c)),
+            None,
+        )
+        if match is not None:
+            reversed_ids.add(match.id)
+            result[index] = credit.model_copy(update={"reverses": match.id})
+    return tuple(result)
+
+
+def _offsets(credit: Charge, charge: Charge) -> bool:
+    return (
+        credit.code == charge.code
+        and credit.local_code == charge.local_code
+        and credit.modifiers == charge.modifiers
+        and credit.start == charge.start
+        and abs(credit.units or 0) == abs(charge.units or 0)
+        and abs(credit.amount or 0) == abs(charge.amount or 0)
+    )
+
+
+def _identifiers(current: tuple[Identifier, ...], said: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
+    return current + tuple(i for i in said if i not in current)
+
+
+def _origins(current: dict[str, str], change: Change) -> dict[str, str]:
+    """Places of single values; list items carry their own `origin`."""
+    said = {
+        path: f"{change.message} {place}"
+        for group in change.places
+        if "[" not in group.group
+        for path, place in group.expand().items()
+    }
+    return {**current, **said} if said else current
+
+
+def _problems(current: tuple[Problem, ...], change: Change) -> tuple[Problem, ...]:
+    """A problem ends when a later message says the same item or the same segment again."""
+    if not current:
+        return change.problems
+    items = {
+        item.id for group in (change.charges, change.diagnoses, change.procedures) if group for item in group.items
+    }
+    segments = {places.segment.partition("[")[0] for places in change.places}
+    standing = (p for p in current if (p.code not in items if p.code else p.segment not in segments))
+    return tuple(dict.fromkeys((*standing, *change.problems)))
+
+
+def apply(encounter: Encounter | None, change: Change) -> Encounter:
+    """The encounter after the message. A new one when there was none."""
+    current = encounter if encounter is not None else Encounter(key=change.key)
+    update: dict[str, object] = {
+        "origins": _origins(current.origins, change),
+        "problems": _problems(current.problems, change),
+    }
+    if change.identifiers:
+        update["identifiers"] = _identifiers(current.identifiers, change.identifiers)
+    if change.patient is not None:
+        update["patient"] = merge(current.patient, change.patient)
+    if change.guarantor is not None:
+        update["guarantor"] = merge(current.guarantor, change.guarantor)
+    if change.visit is not None:
+        update["visit"] = merge(current.visit, change.visit)
+    if change.coding is not None:
+        update["coding"] = merge(current.coding, change.coding)
+    if change.providers is not None:
+        said = {provider.role for provider in change.providers}
+        update["providers"] = tuple(p for p in current.providers if p.role not in said) + change.providers
+    if change.coverages is not None:
+        update["coverages"] = combine(current.coverages, change.coverages)
+    if change.diagnoses is not None:
+        update["diagnoses"] = _diagnoses(current.diagnoses, change.diagnoses)
+    if change.procedures is not None:
+        update["procedures"] = combine(current.procedures, change.procedures)
+    if change.charges is not None:
+        update["charges"] = _charges(current.charges, change.charges)
+    if change.documents is not None:
+        update["documents"] = combine(current.documents, change.documents)
+    return current.model_copy(update=update)

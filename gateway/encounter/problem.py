@@ -1,0 +1,25 @@
+"""Something in a message that could not be used as it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Becomes a finding, and stays with the encounter until a later message says the same thing well.
+
+    Holds no patient's data: `text` says what is wrong with the form of a value, never the value of a name or date.
+    """
+
+    rule: str
+    where: str
+    """The place in the message, as `FT1[2]-10`."""
+    text: str
+    code: str | None = None
+    """The id of the charge, diagnosis or procedure that it concerns."""
+
+    @property
+    def segment(self) -> str:
+        """The segment's name in `where`: `FT1`."""
+        return self.where.partition("-")[0].partition("[")[0]

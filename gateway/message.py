@@ -1,0 +1,79 @@
+"""A message: one thing received, its bytes kept as they came. Its state and its acknowledgement are two axes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class MessageState(StrEnum):
+    RECEIVED = "received"
+    PROCESSED = "processed"
+    UNUSED = "unused"
+    """Kept and acknowledged; nothing in the gateway uses its type."""
+    SET_ASIDE = "set-aside"
+    REPLAYED = "replayed"
+    """Was set aside or processed; a later attempt, linked to it, took its place."""
+
+
+MESSAGE_TRANSITIONS: dict[tuple[MessageState, str], MessageState] = {
+    (MessageState.RECEIVED, "process"): MessageState.PROCESSED,
+    (MessageState.RECEIVED, "pass-over"): MessageState.UNUSED,
+    (MessageState.RECEIVED, "set-aside"): MessageState.SET_ASIDE,
+    (MessageState.SET_ASIDE, "replay"): MessageState.REPLAYED,
+    (MessageState.PROCESSED, "replay"): MessageState.REPLAYED,
+    (MessageState.UNUSED, "replay"): MessageState.REPLAYED,
+}
+"""A missing key is the error."""
+
+
+class Format(StrEnum):
+    HL7V2 = "hl7v2"
+    FHIR = "fhir"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What an adapter hands to intake. `control` is MSH-10, or the request's id over HTTP."""
+
+    feed: str
+    format: Format
+    type: str
+    """`DFT^P03`, or `PUT Claim/123`."""
+    control: str
+    payload: bytes = field(repr=False)
+    reply: bytes = field(repr=False)
+    """The acknowledgement to give once the message is kept, and again to a retransmission."""
+
+    def digest(self) -> bytes:
+        """SHA-256 of the payload."""
+        return hashlib.sha256(self.payload).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A kept message."""
+
+    id: int
+    feed: str
+    format: Format
+    type: str
+    control: str
+    received: datetime
+    state: MessageState
+    payload: bytes = field(repr=False)
+    reply: bytes = field(repr=False, default=b"")
+    reason: str | None = None
+    encounter: str | None = None
+    replay_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Intake's answer. `repeat`: the sender had this answer before."""
+
+    message: int
+    body: bytes = field(repr=False)
+    repeat: bool = False

@@ -1,0 +1,96 @@
+"""Bearer tokens: who calls, and what they may do. Known tokens are kept as digests only."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from gateway.access.roles import Permission, Role, permissions
+
+HEADER_LIMIT = 4096
+
+
+class Secret(Protocol):
+    """A text that does not show itself."""
+
+    def get_secret_value(self) -> str: ...
+
+
+class Registered(Protocol):
+    """A client as the configuration knows it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def roles(self) -> frozenset[Role]: ...
+    @property
+    def token(self) -> Secret: ...
+    @property
+    def npi(self) -> tuple[str, ...]: ...
+
+
+C = TypeVar("C", bound=Registered)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller(Generic[C]):
+    """Who calls. `permissions` is all that the roles grant; `npi` limits a provider's queries where it names any."""
+
+    name: str
+    roles: frozenset[Role]
+    permissions: frozenset[Permission]
+    npi: tuple[str, ...]
+    client: C = field(repr=False, compare=False)
+
+    @property
+    def actor(self) -> str:
+        """As audit events name the caller."""
+        return f"client:{self.name}"
+
+    def may(self, permission: Permission) -> bool:
+        return permission in self.permissions
+
+
+class Callers(Generic[C]):
+    """The clients by the SHA-256 digests of their tokens.
+
+    What a caller presents is compared with every known digest in constant time: how long an answer takes says nothing
+    about a token.
+    """
+
+    def __init__(self, clients: Iterable[C]) -> None:
+        """ValueError when a token is empty, or two clients have the same; the text names clients only."""
+        self._known: dict[bytes, Caller[C]] = {}
+        for client in clients:
+            token = client.token.get_secret_value()
+            if not token:
+                raise ValueError(f"the client {client.name} has an empty token")
+            digest = _digest(token)
+            if digest in self._known:
+                raise ValueError(f"the clients {self._known[digest].name} and {client.name} have the same token")
+            granted = permissions(client.roles)
+            self._known[digest] = Caller(client.name, client.roles, granted, client.npi, client)
+
+    def __repr__(self) -> str:
+        return f"Callers({len(self._known)})"
+
+    def authenticate(self, authorization: str | None) -> Caller[C] | None:
+        """The caller of an `Authorization: Bearer TOKEN` header (RFC 6750, section 2.1); None when it is nobody."""
+        if authorization is None or len(authorization) > HEADER_LIMIT:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip(" "):
+            return None
+        presented = _digest(token.strip(" "))
+        found: Caller[C] | None = None
+        for digest, caller in self._known.items():
+            if hmac.compare_digest(digest, presented):
+                found = caller
+        return found
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

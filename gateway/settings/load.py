@@ -1,0 +1,52 @@
+"""From file to frozen models: read, resolve secrets, check, validate; then every mistake at once, or none."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from gateway.config import Config, Settings
+from gateway.settings import checks, document, secrets, wording
+from gateway.settings.mistakes import ConfigErrors
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """The configuration in the file, with secrets resolved from `environ` and paths made absolute from the file's
+    directory. Raises ConfigErrors with all mistakes.
+    """
+    found = document.read(path, environ)
+    if not found.readable:
+        raise ConfigErrors(found.mistakes)
+    secrets.resolve(found)
+    checks.check(found)
+    config = None
+    try:
+        config = Config.model_validate(found.data)
+    except ValidationError as error:
+        wording.tell(found, error.errors(include_url=False))
+    if config is None or found.mistakes:
+        raise ConfigErrors(found.mistakes)  # out here, so that it has no cause that would show values
+    return _absolute(config, found.folder)
+
+
+def _absolute(settings: S, folder: Path) -> S:
+    """The same settings with every path made absolute, those by default too."""
+    values = {name: getattr(settings, name) for name in type(settings).model_fields}
+    changed = {name: new for name, value in values.items() if (new := _anchored(value, folder)) is not value}
+    return settings.model_copy(update=changed) if changed else settings
+
+
+def _anchored(value: object, folder: Path) -> object:
+    if isinstance(value, Path):
+        return Path(os.path.normpath(folder / value))
+    if isinstance(value, Settings):
+        return _absolute(value, folder)
+    if isinstance(value, tuple):
+        return tuple(_anchored(item, folder) for item in value)
+    return value

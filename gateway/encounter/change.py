@@ -46,10 +46,14 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Items(Generic[ItemT]):
-    """A list in a message. An item with a known id takes the place of the one that had it."""
+    """A list in a message. An item with a known id takes the place of the one that had it.
+
+    `within` bounds a replacement to the items whose ids begin with one of these: the lines of one claim among others.
+    """
 
     items: tuple[ItemT, ...]
     mode: Mode = Mode.ADD
+    within: tuple[str, ...] = ("",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +72,12 @@ class Places:
     group: str
     segment: str
     fields: Mapping[str, str]
+    joint: str = "-"
+    """What stands between the two: `PV1-44`, but `Encounter.period.start`."""
 
     def expand(self) -> dict[str, str]:
         """Canonical path -> place, as {`charges[0].code`: `FT1[1]-25.1`}."""
-        return {f"{self.group}.{name}": f"{self.segment}-{place}" for name, place in self.fields.items()}
+        return {f"{self.group}.{name}": f"{self.segment}{self.joint}{place}" for name, place in self.fields.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ def combine(current: tuple[ItemT, ...], said: Items[ItemT]) -> tuple[ItemT, ...]
     """The list after the message. Order is kept; an item keeps its position when it is said again."""
     match said.mode:
         case Mode.REPLACE:
-            return said.items
+            return tuple(item for item in current if not item.id.startswith(said.within)) + said.items
         case Mode.REMOVE:
             gone = {item.id for item in said.items}
             return tuple(item for item in current if item.id not in gone)
@@ -201,11 +207,15 @@ def _problems(current: tuple[Problem, ...], change: Change) -> tuple[Problem, ..
     """A problem ends when a later message says the same item or the same segment again."""
     if not current:
         return change.problems
-    items = {
-        item.id for group in (change.charges, change.diagnoses, change.procedures) if group for item in group.items
-    }
+    groups = [group for group in (change.charges, change.diagnoses, change.procedures) if group]
+    items = {item.id for group in groups for item in group.items}
+    again = tuple(prefix for group in groups if group.mode is Mode.REPLACE for prefix in group.within if prefix)
     segments = {places.segment.partition("[")[0] for places in change.places}
-    standing = (p for p in current if (p.code not in items if p.code else p.segment not in segments))
+    standing = (
+        p
+        for p in current
+        if (p.code not in items and not p.code.startswith(again) if p.code else p.segment not in segments)
+    )
     return tuple(dict.fromkeys((*standing, *change.problems)))
 
 

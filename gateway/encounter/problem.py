@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_BEGINNING = re.compile(r"[-.\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +24,5 @@ class Problem:
 
     @property
     def segment(self) -> str:
-        """The segment's name in `where`: `FT1`."""
-        return self.where.partition("-")[0].partition("[")[0]
+        """The segment's name in `where`: `FT1`; of a FHIR resource its type: `Claim`."""
+        return _BEGINNING.split(self.where, maxsplit=1)[0]

@@ -1,0 +1,171 @@
+"""An event of the audit trail as a FHIR AuditEvent, shaped by IHE's Basic Audit Log Patterns.
+
+Each names two agents, the one who acted and the gateway, and what it was about. The place in the trail and the hash
+that was sealed go along, so that an export can be checked against the trail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from gateway.mappings.fhir import systems
+from gateway.mappings.fhir.questionnaire import stamp
+
+_DICOM = "http://dicom.nema.org/resources/ontology/DCM"
+_EVENT_TYPE = systems.TERMINOLOGY + "audit-event-type"
+_INTERACTION = "http://hl7.org/fhir/restful-interaction"
+_ENTITY_TYPE = systems.TERMINOLOGY + "audit-entity-type"
+_OBJECT_ROLE = systems.TERMINOLOGY + "object-role"
+_SOURCE_TYPE = systems.TERMINOLOGY + "security-source-type"
+_BALP_ENTITY = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
+_SOURCE_ROLE, _DESTINATION_ROLE = "110153", "110152"
+_APPLICATION_ACTIVITY, _SECURITY_ALERT = "110100", "110113"
+_SUCCESS, _MINOR_FAILURE, _SERIOUS_FAILURE = "0", "4", "8"
+
+
+class _Kind(NamedTuple):
+    """`action` is C, R, U, D or E; `interaction` a restful interaction, None where no request stands behind it: then
+    `activity` is the DICOM event (DCM, audit event ids).
+    """
+
+    action: str
+    interaction: str | None
+    outcome: str = _SUCCESS
+    activity: str = _APPLICATION_ACTIVITY
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "message.received": _Kind("C", "create"),
+    "message.processed": _Kind("E", None),
+    "message.unused": _Kind("E", None),
+    "message.set-aside": _Kind("E", None, _MINOR_FAILURE),
+    "message.replayed": _Kind("E", "operation"),
+    "encounter.changed": _Kind("U", None),
+    "encounter.read": _Kind("R", "read"),
+    "encounter.approved": _Kind("U", "update"),
+    "encounter.returned": _Kind("U", "update"),
+    "sample.drawn": _Kind("E", None),
+    "hold.opened": _Kind("C", None),
+    "hold.ended": _Kind("U", None),
+    "hold.resolved": _Kind("U", "update"),
+    "query.asked": _Kind("C", "create"),
+    "query.changed": _Kind("U", "update"),
+    "query.answered": _Kind("U", "update"),
+    "query.read": _Kind("R", "read"),
+    "claim.released": _Kind("C", None),
+    "delivery.changed": _Kind("U", None),
+    "audit.exported": _Kind("R", "operation"),
+    "gateway.started": _Kind("E", None),
+    "gateway.stopped": _Kind("E", None),
+    "access.refused": _Kind("E", None, _SERIOUS_FAILURE, _SECURITY_ALERT),
+}
+"""Every action of the trail; a missing key is the error."""
+
+
+def audit_event(
+    *,
+    seq: int,
+    at: datetime,
+    actor: str,
+    action: str,
+    subject: str,
+    hash: str,
+    encounter: str | None = None,
+    message: int | None = None,
+    detail: Mapping[str, object] | None = None,
+    site: str = "coding-review-gateway",
+) -> dict[str, Any]:
+    """The AuditEvent of one event: `actor` is `user:NAME` and the like, `subject` `kind/id`, `hash` hexadecimal.
+
+    `detail` may name the `address` the request came from and its `request` id. KeyError for an unknown action.
+    """
+    kind = _KINDS[str(action)]
+    told = dict(detail or {})
+    return {
+        "resourceType": "AuditEvent",
+        "id": str(seq),
+        "type": (
+            {"system": _EVENT_TYPE, "code": "rest"} if kind.interaction else {"system": _DICOM, "code": kind.activity}
+        ),
+        "subtype": [
+            *([{"system": _INTERACTION, "code": kind.interaction}] if kind.interaction else []),
+            {"system": systems.AUDIT_ACTION, "code": str(action)},
+        ],
+        "action": kind.action,
+        "recorded": stamp(at),
+        "outcome": kind.outcome,
+        "agent": _agents(kind, actor, told, site),
+        "source": {
+            "site": site,
+            "observer": {"display": site},
+            "type": [{"system": _SOURCE_TYPE, "code": "4"}],
+        },
+        "entity": _entities(seq, subject, encounter, message, hash, told),
+    }
+
+
+def _agents(kind: _Kind, actor: str, told: dict[str, object], site: str) -> list[dict[str, Any]]:
+    """The client, the server, and the person behind the client. Roles swap: what is written comes from the client,
+    what is read goes to it (BALP, Create and Read patterns).
+    """
+    writes = kind.action in ("C", "U", "D")
+    client_role = _SOURCE_ROLE if writes else _DESTINATION_ROLE
+    server_role = _DESTINATION_ROLE if writes else _SOURCE_ROLE
+    address = told.pop("address", None)
+    network = {"address": address, "type": "2"} if isinstance(address, str) else {"address": actor, "type": "5"}
+    who = {"identifier": {"system": systems.ACTOR, "value": actor}}
+    person = actor.startswith("user:")
+    agents: list[dict[str, Any]] = [
+        {"type": _coded(_DICOM, client_role), "who": who, "requestor": not person, "network": network},
+        {
+            "type": _coded(_DICOM, server_role),
+            "who": {"display": site},
+            "requestor": False,
+            "network": {"address": site, "type": "1"},
+        },
+    ]
+    if person:
+        agents.append(
+            {
+                "type": _coded(systems.PARTICIPATION, "IRCP"),
+                "who": who,
+                "requestor": True,
+                "purposeOfUse": [_coded(systems.ACT_REASON, "HOPERAT")],
+            }
+        )
+    return agents
+
+
+def _entities(
+    seq: int, subject: str, encounter: str | None, message: int | None, hash: str, told: dict[str, object]
+) -> list[dict[str, Any]]:
+    request = told.pop("request", None)
+    entities = [_entity(systems.OWN + "subject", subject, "3")]
+    details = [("sequence", str(seq)), ("sha256", hash), *((name, _text(value)) for name, value in told.items())]
+    entities[0]["detail"] = [{"type": name, "valueString": value} for name, value in details if value]
+    if encounter:
+        entities.append(_entity(systems.ENCOUNTER_KEY, encounter, "4"))
+    if message is not None:
+        entities.append(_entity(systems.OWN + "message", str(message), "3"))
+    if isinstance(request, str) and request:
+        named = {"what": {"identifier": {"value": request}}, "type": {"system": _BALP_ENTITY, "code": "XrequestId"}}
+        entities.append(named)
+    return entities
+
+
+def _entity(system: str, value: str, role: str) -> dict[str, Any]:
+    return {
+        "what": {"identifier": {"system": system, "value": value}},
+        "type": {"system": _ENTITY_TYPE, "code": "2"},
+        "role": {"system": _OBJECT_ROLE, "code": role},
+    }
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _coded(system: str, code: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code}]}

@@ -1,0 +1,159 @@
+"""DocumentReference: a document of the record, with its content where the EHR sends it along.
+
+A content's address is kept, and never fetched here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Any
+
+from gateway.encounter.change import Change, Content, Items, Places
+from gateway.encounter.model import Document, DocumentKind, DocumentStatus, ProviderRole
+from gateway.mappings.errors import MappingError
+from gateway.mappings.fhir import systems
+from gateway.mappings.fhir.element import Element
+from gateway.mappings.fhir.numbers import both, named_encounter, referred_numbers
+from gateway.mappings.fhir.parties import code_of, codings, first_code, instant, provider
+from gateway.mappings.fhir.source import Reading, logical_identifier, reference_name
+
+_STATUS = {
+    "preliminary": DocumentStatus.PRELIMINARY,
+    "final": DocumentStatus.FINAL,
+    "amended": DocumentStatus.AMENDED,
+    "entered-in-error": DocumentStatus.CANCELLED,
+}
+
+
+def document_encounters(resource: Element) -> list[Element]:
+    """The references in which a DocumentReference names its encounter; those to episodes of care don't count."""
+    named = resource.one("context").many("encounter")
+    return [
+        r for r in named if r.text("type") != "EpisodeOfCare" and "EpisodeOfCare/" not in (r.text("reference") or "")
+    ]
+
+
+def document_change(reading: Reading) -> Change:
+    """The change that a DocumentReference makes: one document, and its content when it came along."""
+    resource = reading.resource
+    named = [referred_numbers(reading, reference) for reference in document_encounters(resource)]
+    key, numbers = named_encounter(reading, named, "DocumentReference.context.encounter")
+    attachment = _attachment(resource)
+    content = _content(attachment)
+    document = _document(reading, attachment, content)
+    places = Places("documents[0]", "DocumentReference", _PLACES, ".")
+    return Change(
+        message=reading.message,
+        key=key,
+        identifiers=both(numbers),
+        documents=Items((document,)),
+        contents=(content,) if content else (),
+        places=(places,),
+        problems=tuple(reading.problems),
+    )
+
+
+_PLACES = {
+    "kind": "type",
+    "status": "docStatus",
+    "author": "author[0]",
+    "written": "date",
+    "content_type": "content[0].attachment.contentType",
+    "digest": "content[0].attachment.data",
+}
+
+
+def _document(reading: Reading, attachment: Element, content: Content | None) -> Document:
+    resource = reading.resource
+    kind = resource.one("type")
+    said: dict[str, Any] = {
+        "type": code_of(kind, systems.LOINC) or first_code(kind),
+        "title": attachment.text("title") or resource.text("description"),
+        "author": provider(reading, resource.first("author"), ProviderRole.AUTHOR),
+        "written": instant(reading, attachment, "creation") or instant(reading, resource, "date"),
+        "content_type": attachment.text("contentType"),
+        "digest": content.digest if content else None,
+        "size": len(content.body) if content else attachment.integer("size"),
+        "url": attachment.text("url"),
+        "replaces": _replaced(resource),
+    }
+    return Document(
+        id=_identity(reading),
+        kind=document_kind(kind),
+        status=_status(reading),
+        source=reading.source.feed,
+        origin=reading.origin(resource),
+        **{name: value for name, value in said.items() if value is not None},
+    )
+
+
+def document_kind(concept: Element) -> DocumentKind:
+    """What the document is good for, by the first LOINC type that is known; `other` when none is."""
+    codes = (code for system, code in codings(concept) if system == systems.LOINC)
+    return next((systems.DOCUMENT_KIND[code] for code in codes if code in systems.DOCUMENT_KIND), DocumentKind.OTHER)
+
+
+def _identity(reading: Reading) -> str:
+    resource = reading.resource
+    name = (
+        resource.one("masterIdentifier").text("value")
+        or resource.first("identifier").text("value")
+        or reading.logical_id
+    )
+    if not name:
+        raise MappingError("required", "DocumentReference.identifier", "a document has an identifier or an id")
+    return name
+
+
+def _status(reading: Reading) -> DocumentStatus:
+    """Of status and docStatus together. Without docStatus a document is final only if someone authenticated it."""
+    resource = reading.resource
+    if resource.text("status") not in systems.DOCUMENT_STATUS:
+        raise MappingError("value", "DocumentReference.status", "is not in the required value set")
+    if resource.text("status") != "current":
+        return DocumentStatus.CANCELLED
+    said = resource.text("docStatus")
+    if said is None:
+        return DocumentStatus.FINAL if resource.one("authenticator") else DocumentStatus.PRELIMINARY
+    known = _STATUS.get(said)
+    if known is None:
+        raise MappingError("value", "DocumentReference.docStatus", "is not in the required value set")
+    return known
+
+
+def _replaced(resource: Element) -> str | None:
+    for relation in resource.many("relatesTo"):
+        if relation.text("code") == "replaces":
+            target = relation.one("target")
+            named = logical_identifier(target)
+            return named.value if named else reference_name(target.text("reference") or "").rpartition("/")[2] or None
+    return None
+
+
+def _attachment(resource: Element) -> Element:
+    """The content to keep: the first that came along, or else the first. Others are the same in other formats."""
+    attachments = [content.one("attachment") for content in resource.many("content")]
+    if not attachments:
+        raise MappingError("required", "DocumentReference.content", "is required")
+    return next((a for a in attachments if a.data.get("data")), attachments[0])
+
+
+def _content(attachment: Element) -> Content | None:
+    """The decoded content. MappingError when it isn't base64, or isn't what its own hash and size say."""
+    data = attachment.text("data")
+    if data is None:
+        return None
+    try:
+        body = base64.b64decode("".join(data.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MappingError("value", attachment.place("data"), "is not base64") from error
+    size, sent = attachment.integer("size"), attachment.text("hash")
+    # Attachment.hash is SHA-1 by definition in R4: it finds damage, not forgery.
+    if sent and sent != base64.b64encode(hashlib.sha1(body, usedforsecurity=False).digest()).decode():
+        raise MappingError("value", attachment.place("hash"), "is not that of the data")
+    if size is not None and size != len(body):
+        raise MappingError("value", attachment.place("size"), "is not that of the data")
+    kind = attachment.text("contentType") or "application/octet-stream"
+    return Content(hashlib.sha256(body).hexdigest(), kind, body)

@@ -1,0 +1,141 @@
+"""How fast one process takes messages the whole way: kept, read, mapped, applied, assessed, held or released, audited.
+
+`python -m bench.pipeline` keeps DFT messages in a store and works through them, on SQLite and on PostgreSQL, beside
+python-hl7's bare parse of the same messages in the same run. `--stored 1000000` measures again with that many
+encounters stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import hl7
+
+from bench.measured import ROOT, Row, median, show
+from bench.messages import dft
+from gateway.app import Gateway
+from gateway.config import Config, Feed
+
+ROUNDS = 3
+WANTED = {"sqlite": 2500 / 700, "postgresql": 1250 / 700}
+
+
+def parse_speed(count: int = 400) -> float:
+    """Messages a second that python-hl7 parses, doing nothing else."""
+    texts = [dft(number).decode() for number in range(count)]
+    start = time.perf_counter()
+    for text in texts:
+        hl7.parse(text)
+    return count / (time.perf_counter() - start)
+
+
+@contextlib.asynccontextmanager
+async def _gateway(store: str, work: Path) -> AsyncIterator[Gateway]:
+    """The whole gateway but for its sockets' work: nobody is connected."""
+    feed = Feed(name="bench", listen="mllp://127.0.0.1:0", dialect="epic")  # type: ignore[arg-type]
+    policy = ROOT / "bench" / "policy.yaml"
+    config = Config.model_validate(
+        {
+            "store": store,
+            "http": {"listen": "127.0.0.1:0"},
+            "feeds": [feed],
+            "review": policy,
+            "reference": ROOT / "var" / "reference",
+            "audit": {"key_file": work / "audit.key", "anchor": work / "seals.ndjson"},
+            "destinations": [{"name": "clearinghouse", "kind": "x12-file", "directory": work / "out"}],
+        }
+    )
+    gateway = Gateway(config)
+    await gateway.start(processing=False)
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()
+
+
+async def _keep(gateway: Gateway, first: int, count: int) -> float:
+    """Keep messages as the MLLP feed does, 64 at a time; messages a second."""
+    receiver = gateway.receivers["bench"]
+    start = time.perf_counter()
+    for at in range(first, first + count, 64):
+        await asyncio.gather(*(receiver.receive(dft(number)) for number in range(at, min(at + 64, first + count))))
+    return count / (time.perf_counter() - start)
+
+
+async def speed(store: str, work: Path, first: int, count: int) -> float:
+    """Messages a second from the first unprocessed message to the last committed decision."""
+    async with _gateway(store, work) as gateway:
+        await _keep(gateway, first, count)
+        start = time.perf_counter()
+        done = 0
+        while worked := await gateway.pipeline.work_once():
+            done += worked
+        seconds = time.perf_counter() - start
+        assert done == count, (done, count)
+        counts = await gateway.store.counts()
+        assert counts["messages"].get("set-aside", 0) == 0, counts
+        return count / seconds
+
+
+async def fill(store: str, work: Path, first: int, count: int) -> None:
+    """Store `count` encounters by taking as many messages the whole way."""
+    async with _gateway(store, work) as gateway:
+        for at in range(first, first + count, 20_000):
+            await _keep(gateway, at, min(20_000, first + count - at))
+            while await gateway.pipeline.work_once():
+                pass
+
+
+def run(stored: int, count: int = 6_000) -> list[Row]:
+    from conformance.postgres import private_server
+
+    rows: list[Row] = []
+    work = Path(tempfile.mkdtemp(dir=ROOT))
+    try:
+        sqlite = f"sqlite:///{work / 'gateway.db'}"
+        with private_server() as dsn:
+            ours: dict[str, list[float]] = {"sqlite": [], "postgresql": []}
+            parse: list[float] = []
+            for turn in range(ROUNDS):
+                parse.append(parse_speed())
+                for name, url in (("sqlite", sqlite), ("postgresql", dsn)):
+                    ours[name].append(asyncio.run(speed(url, work, turn * count, count)))
+        bare = median(parse)
+        rows = [
+            Row(
+                f"whole pipeline on {name}",
+                f"{median(values):,.0f}/s ({bare:,.0f}/s)",
+                {"python-hl7 bare parse": median(values) / bare},
+                {"python-hl7 bare parse": WANTED[name]},
+            )
+            for name, values in ours.items()
+        ]
+        if stored:
+            rows.append(_with_many_stored(sqlite, work, stored, count, median(ours["sqlite"])))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return rows
+
+
+def _with_many_stored(url: str, work: Path, stored: int, count: int, few: float) -> Row:
+    asyncio.run(fill(url, work, 1_000_000, stored))
+    after = [asyncio.run(speed(url, work, 10_000_000 + turn * count, count)) for turn in range(ROUNDS)]
+    return Row(
+        f"on sqlite with {stored:,} encounters stored",
+        f"{median(after):,.0f}/s",
+        {"with few stored": median(after) / few},
+        {"with few stored": 0.8},
+    )
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--stored", type=int, default=0)
+    show("Through the whole pipeline, DFT of 2.9 KB, one process", run(arguments.parse_args().stored))

@@ -1,0 +1,69 @@
+"""What an HL7 v2 feed does with a message: read its header, keep it, acknowledge. Nothing else on this path."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from gateway.clock import Clock
+from gateway.intake import Intake
+from gateway.logs import logger
+from gateway.mappings.hl7v2.ack import AckCode, AckError, ErrorCode, acknowledge
+from gateway.mappings.hl7v2.header import Header, route
+from gateway.message import Format, Received
+from gateway.store.interface import StoreFault
+
+log = logger("mllp")
+
+Acknowledged = Callable[[str, str, float], None]
+"""Told of each answer: feed, outcome (kept, repeat, refused), seconds."""
+
+
+def _untold(feed: str, outcome: str, seconds: float) -> None:
+    return None
+
+
+class FeedReceiver:
+    """The receiver of one feed. AA only after the commit; AR for what is no message; AE when the store fails now."""
+
+    def __init__(self, feed: str, intake: Intake, clock: Clock, acknowledged: Acknowledged = _untold) -> None:
+        self._feed = feed
+        self._intake = intake
+        self._clock = clock
+        self._acknowledged = acknowledged
+
+    def receive(self, message: bytes) -> Awaitable[bytes]:
+        """The acknowledgement, once the message is kept."""
+        started = time.perf_counter()
+        header = route(message)
+        if not header.present:
+            return self._refused(header, "the frame holds no message: no MSH segment", started)
+        id = self._intake.new_id()
+        reply = acknowledge(header, AckCode.ACCEPT, now=self._clock.now(), ack_id=str(id))
+        received = Received(self._feed, Format.HL7V2, header.type, header.control, message, reply)
+        return self._kept(header, id, received, started)
+
+    def refuse(self, head: bytes, reason: str) -> bytes:
+        """The refusal of a message of which only the head was read."""
+        self._acknowledged(self._feed, "refused", 0.0)
+        error = AckError(ErrorCode.VALUE_TOO_LONG, reason)
+        return acknowledge(route(head), AckCode.REJECT, now=self._clock.now(), ack_id=self._ack_id(), error=error)
+
+    async def _kept(self, header: Header, id: int, received: Received, started: float) -> bytes:
+        try:
+            kept = await self._intake.accept(received, message_id=id)
+        except StoreFault as fault:
+            log.error("mllp.not_kept", feed=self._feed, fault=type(fault).__name__)
+            self._acknowledged(self._feed, "refused", time.perf_counter() - started)
+            error = AckError(ErrorCode.INTERNAL, "the message could not be kept; send it again")
+            return acknowledge(header, AckCode.ERROR, now=self._clock.now(), ack_id=self._ack_id(), error=error)
+        self._acknowledged(self._feed, "kept" if kept.id == id else "repeat", time.perf_counter() - started)
+        return kept.reply
+
+    async def _refused(self, header: Header, reason: str, started: float) -> bytes:
+        self._acknowledged(self._feed, "refused", time.perf_counter() - started)
+        error = AckError(ErrorCode.SEGMENT_SEQUENCE, reason, segment="MSH")
+        return acknowledge(header, AckCode.REJECT, now=self._clock.now(), ack_id=self._ack_id(), error=error)
+
+    def _ack_id(self) -> str:
+        return str(self._intake.new_id())

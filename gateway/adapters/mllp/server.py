@@ -1,0 +1,232 @@
+"""The MLLP server: one protocol a connection, answers in the order of the messages, slow peers cut at their limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.adapters.mllp.framing import Framer, FrameTooLong, NotMllp, frame
+from gateway.logs import logger
+
+log = logger("mllp")
+
+WATCH_SECONDS = 1.0
+IN_FLIGHT = 256
+"""Messages of one connection that wait for their answer; beyond it the connection is read no more for a while."""
+
+
+class Receiver(Protocol):
+    """What the server does with a message. Returns the acknowledgement, or raises; then the connection closes, and
+    the sender, unanswered, sends again.
+    """
+
+    def receive(self, message: bytes) -> Awaitable[bytes]: ...
+
+    def refuse(self, head: bytes, reason: str) -> bytes:
+        """The negative acknowledgement for a message that is not taken at all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes and seconds that a connection may use."""
+
+    message: int
+    idle: float
+    frame: float
+    connections: int
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, server: MllpServer) -> None:
+        self._server = server
+        self._framer = Framer(server.limits.message)
+        self._waiting: deque[asyncio.Task[bytes]] = deque()
+        self._transport: asyncio.Transport
+        self._paused = False
+        self._closing = False
+        self._writable = True
+        self.heard = 0.0
+        self.begun: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's servers give nothing else
+        self._transport = transport
+        self.heard = self._server.now()
+        self._server.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        self._server.closed(self)
+
+    def eof_received(self) -> bool:
+        """A half-closed sender still gets the answers that it waits for."""
+        self._closing = True
+        return bool(self._waiting)
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        self.heard = self._server.now()
+        try:
+            messages = self._framer.feed(data)
+        except FrameTooLong as fault:
+            self._refuse(self._server.receiver.refuse(fault.head, str(fault)))
+            return
+        except NotMllp:
+            log.warning("mllp.not_mllp", feed=self._server.name)
+            self.abort()
+            return
+        if not self._framer.begun:
+            self.begun = None
+        elif messages or self.begun is None:
+            self.begun = self.heard
+        for message in messages:
+            self._take(message)
+        self._pace()
+
+    def _take(self, message: bytes) -> None:
+        task = asyncio.ensure_future(self._server.receiver.receive(message))
+        self._waiting.append(task)
+        task.add_done_callback(self._answer)
+
+    def _answer(self, _: asyncio.Task[bytes]) -> None:
+        """Write the answers that are ready, in the order of their messages."""
+        while self._waiting and self._waiting[0].done():
+            done = self._waiting.popleft()
+            if done.cancelled() or done.exception() is not None:
+                fault = "cancelled" if done.cancelled() else type(done.exception()).__name__
+                log.error("mllp.unanswered", feed=self._server.name, fault=fault)
+                self._closing = True
+                self.abort()
+                return
+            if not self._transport.is_closing():
+                self._transport.write(frame(done.result()))
+        if self._closing and not self._waiting:
+            self._transport.close()
+        self._pace()
+
+    def _refuse(self, answer: bytes) -> None:
+        """Say no and close, once the messages before it are answered."""
+        self._closing = True
+        self._transport.pause_reading()
+        refused: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        refused.set_result(answer)
+        self._waiting.append(refused)  # type: ignore[arg-type]
+        refused.add_done_callback(self._answer)  # type: ignore[arg-type]
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._pace()
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._pace()
+
+    def _pace(self) -> None:
+        """Read only while the gateway keeps up and the peer takes its answers."""
+        pause = self._server.congested or not self._writable or len(self._waiting) >= IN_FLIGHT
+        if pause is self._paused or self._transport.is_closing() or self._closing:
+            return
+        self._paused = pause
+        if pause:
+            self._transport.pause_reading()
+        else:
+            self.heard = self._server.now()
+            self._transport.resume_reading()
+
+    def congestion(self) -> None:
+        self._pace()
+
+    def overdue(self, now: float) -> bool:
+        """Whether the peer used up its time: idle, or a frame that does not end."""
+        if self._paused or self._waiting:
+            return False
+        limits = self._server.limits
+        if self.begun is not None and now - self.begun > limits.frame:
+            return True
+        return now - self.heard > limits.idle
+
+    @property
+    def unanswered(self) -> bool:
+        return bool(self._waiting)
+
+    def close(self) -> None:
+        """Close once the answers under way are written."""
+        self._closing = True
+        if not self._waiting:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+
+class MllpServer:
+    """Listens for one feed."""
+
+    def __init__(self, name: str, receiver: Receiver, limits: Limits) -> None:
+        self.name = name
+        self.receiver = receiver
+        self.limits = limits
+        self.congested = False
+        self.now: Callable[[], float] = lambda: 0.0
+        self._connections: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; the address in use (port 0 takes a free one). OSError when it cannot be had."""
+        loop = asyncio.get_running_loop()
+        self.now = loop.time
+        self._server = await loop.create_server(lambda: _Connection(self), host, port, backlog=1024)
+        self._watch = asyncio.create_task(self._cut_slow_peers())
+        bound = self._server.sockets[0].getsockname()
+        return bound[0], bound[1]
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Take no more, answer what was received, close."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.close()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace
+        while self._connections and loop.time() < end:
+            await asyncio.sleep(0.01)
+        for connection in tuple(self._connections):
+            connection.abort()
+
+    def congestion(self, congested: bool) -> None:
+        """Pause reading everywhere, or go on."""
+        self.congested = congested
+        for connection in tuple(self._connections):
+            connection.congestion()
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    def opened(self, connection: _Connection) -> None:
+        if len(self._connections) >= self.limits.connections:
+            log.warning("mllp.too_many_connections", feed=self.name, count=len(self._connections))
+            connection.abort()
+            return
+        self._connections.add(connection)
+        connection.congestion()
+
+    def closed(self, connection: _Connection) -> None:
+        self._connections.discard(connection)
+
+    async def _cut_slow_peers(self) -> None:
+        while True:
+            await asyncio.sleep(min(WATCH_SECONDS, self.limits.frame / 4, self.limits.idle / 4))
+            now = self.now()
+            for connection in tuple(self._connections):
+                if connection.overdue(now):
+                    log.warning("mllp.slow_peer_cut", feed=self.name)
+                    connection.abort()

@@ -1,0 +1,123 @@
+"""The desk from the command line. Every command calls /api with a token, so that the audit trail names who acted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli.options import DEFAULT_URL, Url, fail
+
+TIMEOUT_SECONDS = 30.0
+TOKEN = "GATEWAY_TOKEN"  # noqa: S105 - the name of the variable, not its value
+
+
+def _call(url: str, method: str, path: str, body: object | None = None, query: dict[str, str] | None = None) -> Any:
+    """The answer's JSON. Ends the command when the gateway refuses or cannot be reached."""
+    token = os.environ.get(TOKEN)
+    if not token:
+        fail(f"set {TOKEN} to your token: who acts is written in the audit trail", 2)
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        with httpx.Client(base_url=url, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+            answer = client.request(method, path, json=body, params=query, headers=headers)
+    except httpx.HTTPError as error:
+        fail(f"{url}: no answer ({type(error).__name__}); is the gateway running there?")
+    if answer.is_error:
+        fail(f"{answer.status_code}: {_reason(answer)}")
+    return answer.json()
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        told = answer.json()
+    except ValueError:
+        return answer.reason_phrase
+    return str(told.get("detail") or told.get("title") or told)
+
+
+def _show_ruling(ruling: dict[str, Any]) -> None:
+    holds = ruling.get("open_holds", [])
+    typer.echo(f"{ruling['key']}: {ruling['stage']}" + (f", {len(holds)} holds stand" if holds else ""))
+    for hold in holds:
+        typer.echo(f"  {hold['id']}  {hold['kind']}  {hold['rule']}: {hold['text']}")
+
+
+def worklist(
+    stage: Annotated[
+        str | None, typer.Option(help="Only this stage, as held or released; a comma between several.")
+    ] = None,
+    hold: Annotated[str | None, typer.Option(help="Only with an open hold of this kind, as review or edit.")] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """List encounters with the holds that stand."""
+    wanted = {name: value for name, value in (("stage", stage), ("hold", hold)) if value}
+    items = _call(url, "GET", "/api/worklist", query=wanted)["items"]
+    table = Table("encounter", "stage", "class", "payer", "coder", "total", "holds")
+    for item in items:
+        names = ("key", "stage", "encounter_class", "payer", "coder", "total")
+        table.add_row(*(str(item.get(name) or "") for name in names), "\n".join(item["holds"]))
+    Console().print(table)
+
+
+def show(key: str, url: Url = DEFAULT_URL) -> None:
+    """Show an encounter: its holds, documents, queries and claims. Reading it is audited."""
+    encounter = _call(url, "GET", f"/api/encounters/{key}")
+    Console().print_json(data=encounter)
+
+
+def approve(
+    key: str,
+    comment: Annotated[str | None, typer.Option(help="Why.")] = None,
+    fingerprint: Annotated[str | None, typer.Option(help="What you saw; what stands now when not given.")] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Approve exactly what would be billed now."""
+    seen = fingerprint or _call(url, "GET", f"/api/encounters/{key}")["fingerprint"]
+    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/approve", {"fingerprint": seen, "comment": comment}))
+
+
+def return_to_coder(
+    key: str,
+    feedback: Annotated[str, typer.Option(help="What the coder should change, and why.")],
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Return an encounter to its coder with feedback."""
+    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/return", {"feedback": feedback}))
+
+
+def resolve(
+    key: str, hold: int, reason: Annotated[str, typer.Option(help="Why it need not stand.")], url: Url = DEFAULT_URL
+) -> None:
+    """End one hold, for a reason."""
+    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/holds/{hold}/resolve", {"reason": reason}))
+
+
+def ask(
+    key: str,
+    query: Annotated[Path, typer.Argument(help="A YAML file with the query; docs/desk.md shows one.", exists=True)],
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Ask the provider a query. It is refused, with the rule named, when it would lead."""
+    try:
+        draft = yaml.safe_load(query.read_text())
+    except yaml.YAMLError as error:
+        fail(f"{query}: not YAML: {error}", 2)
+    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/queries", draft))
+
+
+def settle(
+    delivery: int,
+    outcome: Annotated[str, typer.Argument(help="accepted, rejected, or again.")],
+    reason: Annotated[str, typer.Option(help="How you know.")],
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Say what became of a delivery of which the gateway cannot know."""
+    settled = _call(url, "POST", f"/api/deliveries/{delivery}/settle", {"outcome": outcome, "reason": reason})
+    typer.echo(f"{settled['id']}: {settled['state']}")

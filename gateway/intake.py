@@ -1,0 +1,118 @@
+"""The way in: recognise a repeat, keep, acknowledge. Whatever the transport, nothing is acknowledged before it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from gateway.audit.events import Action, Event
+from gateway.clock import Clock, Ids
+from gateway.message import Message, MessageState, Received
+from gateway.store.interface import ResourceVersion, Store
+
+
+class Busy(Exception):
+    """So much waits to be processed that nothing more is taken for now. The sender keeps its message and retries."""
+
+
+class Backlog:
+    """How many kept messages wait for processing, and who must stop reading when they are too many.
+
+    Above the high-water mark listeners are told to pause, below half of it to go on: the sockets then hold the
+    senders back, and memory and disk stay bounded.
+    """
+
+    def __init__(self, high_water: int) -> None:
+        self._high = high_water
+        self._low = high_water // 2
+        self._count = 0
+        self._listeners: list[Callable[[bool], None]] = []
+        self.congested = False
+        self.arrived: Callable[[], None] = lambda: None
+        """Called when a message was added: wakes the pipeline."""
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def listen(self, listener: Callable[[bool], None]) -> None:
+        """`listener(True)` asks to pause reading, `listener(False)` to go on."""
+        self._listeners.append(listener)
+
+    def reset(self, count: int) -> None:
+        """What the store says: at start, and whenever another process may have changed it."""
+        self._count = count
+        self._tell()
+
+    def add(self) -> None:
+        self._count += 1
+        self.arrived()
+        if self._count >= self._high and not self.congested:
+            self._tell()
+
+    def done(self, count: int) -> None:
+        self._count = max(0, self._count - count)
+        if self.congested:
+            self._tell()
+
+    def _tell(self) -> None:
+        congested = self._count >= self._high or (self.congested and self._count > self._low)
+        if congested is not self.congested:
+            self.congested = congested
+            for listener in self._listeners:
+                listener(congested)
+
+
+class Intake:
+    """Keeps what adapters receive. One row and one audit event a message, committed before the sender hears of it."""
+
+    def __init__(self, store: Store, backlog: Backlog, clock: Clock, ids: Ids) -> None:
+        self._store = store
+        self._backlog = backlog
+        self._clock = clock
+        self._ids = ids
+
+    def new_id(self) -> int:
+        """An id for a message about to be received, so that its acknowledgement can name it."""
+        return self._ids.next()
+
+    def accept(
+        self, received: Received, resource: ResourceVersion | None = None, message_id: int | None = None
+    ) -> Awaitable[Message]:
+        """Keep `received`; the message that stands, whose `reply` is the acknowledgement to send.
+
+        A retransmission (same feed, control id and bytes) gives the message kept before, with the reply of then, and
+        changes nothing. Raises Conflict when `resource`'s version stands already, StoreFault when nothing was kept.
+        """
+        now = self._clock.now()
+        message = Message(
+            id=message_id if message_id is not None else self._ids.next(),
+            feed=received.feed,
+            format=received.format,
+            type=received.type,
+            control=received.control,
+            received=now,
+            state=MessageState.RECEIVED,
+            payload=received.payload,
+            reply=received.reply,
+        )
+        digest = received.digest()
+        event = Event(
+            now,
+            f"feed:{received.feed}",
+            Action.MESSAGE_RECEIVED,
+            f"message/{message.id}",
+            message=message.id,
+            detail={"type": received.type, "sha256": digest.hex()},
+        )
+        self._backlog.add()
+        return self._keep(message, event, resource)
+
+    async def _keep(self, message: Message, event: Event, resource: ResourceVersion | None) -> Message:
+        try:
+            kept = await self._store.keep(message, event, resource)
+        except BaseException:
+            self._backlog.done(1)
+            raise
+        if kept.id != message.id:
+            self._backlog.done(1)
+        return kept

@@ -1,0 +1,113 @@
+"""From a kept message's bytes to what it says: a reader for each format. What a mapping must look up is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from gateway.encounter.change import Change
+from gateway.mappings.errors import MappingError, Unused
+from gateway.mappings.fhir.mapping import map_resource, query_numbers, references, resource_numbers
+from gateway.mappings.fhir.outcome import ERROR, FATAL
+from gateway.mappings.fhir.resource import read, validate
+from gateway.mappings.fhir.source import FhirSource, Numbers
+from gateway.mappings.hl7v2.er7 import Er7Error, Er7Message
+from gateway.mappings.hl7v2.mapped import FeedProfile
+from gateway.mappings.hl7v2.mapping import map_message
+from gateway.message import Message
+from gateway.review.model import Query
+from gateway.store.interface import QuerySearch, ResourceVersion
+
+UNKNOWN_FEED = "unknown-feed"
+ISSUES_TOLD = 3
+
+
+class Looked(Protocol):
+    """The part of the store that mappings look things up in."""
+
+    async def resource(self, type: str, id: str, version: int | None = None) -> ResourceVersion | None: ...
+
+    async def message(self, id: int) -> Message | None: ...
+
+    async def queries(self, search: QuerySearch) -> list[Query]: ...
+
+
+class Hl7Reader:
+    """Reads HL7 v2 by the profile of the feed that it came from."""
+
+    def __init__(self, profiles: Mapping[str, FeedProfile]) -> None:
+        self._profiles = profiles
+
+    async def __call__(self, message: Message) -> Change | Unused:
+        return self.read(message)
+
+    def read(self, message: Message) -> Change | Unused:
+        """What the message says. MappingError when it cannot be used."""
+        profile = self._profiles.get(message.feed)
+        if profile is None:
+            raise MappingError(UNKNOWN_FEED, "", f"feed {message.feed} is no longer configured")
+        try:
+            er7 = Er7Message.parse(message.payload)
+        except Er7Error as error:
+            raise MappingError("no-message", "MSH", str(error)) from error
+        return map_message(er7, profile, message.id)
+
+
+class FhirReader:
+    """Reads FHIR: the whole validation, then the mapping, with what the resource refers to."""
+
+    def __init__(self, sources: Mapping[str, FhirSource], store: Looked) -> None:
+        self._sources = sources
+        self._store = store
+
+    async def __call__(self, message: Message) -> Change | Unused:
+        source = self._sources.get(message.feed)
+        if source is None:
+            raise MappingError(UNKNOWN_FEED, "", f"client {message.feed} is no longer configured as a feed")
+        resource = read(message.payload)
+        if resource.get("resourceType") == "Bundle":
+            return Unused("the Bundle's entries are messages of their own")
+        self._refuse_invalid(resource)
+        return map_resource(
+            resource, await self._informed(source, resource), message.id, logical_id=_logical_id(message.type)
+        )
+
+    @staticmethod
+    def _refuse_invalid(resource: dict[str, Any]) -> None:
+        wrong = [issue for issue in validate(resource) if issue.severity in (ERROR, FATAL)]
+        if wrong:
+            told = "; ".join(f"{issue.expression} {issue.diagnostics}" for issue in wrong[:ISSUES_TOLD])
+            more = f" (and {len(wrong) - ISSUES_TOLD} more)" if len(wrong) > ISSUES_TOLD else ""
+            raise MappingError("invalid", wrong[0].expression or "", told + more)
+
+    async def _informed(self, source: FhirSource, resource: dict[str, Any]) -> FhirSource:
+        """The source with the numbers behind the resource's references, and the queries that it answers."""
+        known: dict[str, Numbers] = {}
+        for reference in references(resource):
+            numbers = await self._numbers(source, reference)
+            if numbers is not None:
+                known[reference] = numbers
+        asked = {
+            query.number: query
+            for number in query_numbers(resource)
+            for query in await self._store.queries(QuerySearch(number=number))
+        }
+        return replace(source, references=known, queries=asked) if known or asked else source
+
+    async def _numbers(self, source: FhirSource, reference: str) -> Numbers | None:
+        """The numbers of an Encounter that the same client wrote here before."""
+        kind, _, id = reference.rpartition("/")
+        kind = kind.rpartition("/")[2]
+        if kind != "Encounter":
+            return None
+        written = await self._store.resource(kind, id)
+        if written is None or written.client != source.feed:
+            return None
+        kept = await self._store.message(written.message)
+        return None if kept is None else resource_numbers(read(kept.payload), source)
+
+
+def _logical_id(type: str) -> str | None:
+    """`PUT Claim/123` -> `123`: the id under which the gateway keeps the resource."""
+    return type.partition("/")[2] or None

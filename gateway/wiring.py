@@ -1,0 +1,132 @@
+"""How the adapters are put together with the services that they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import httpx
+
+from gateway.access.tokens import Callers
+from gateway.adapters.desk.api import DeskApi
+from gateway.adapters.fhir.bundles import Bundles
+from gateway.adapters.fhir.submission import Submission
+from gateway.adapters.fhir.tasks import Tasks
+from gateway.adapters.fhir_claim import FhirClaimDestination
+from gateway.adapters.http.routing import Route
+from gateway.adapters.http.server import HttpServer
+from gateway.adapters.operations.routes import Operations
+from gateway.adapters.x12_file import X12FileDestination
+from gateway.audit.keys import SealKey, load_public_keys
+from gateway.casework import Casework
+from gateway.clock import Clock, Ids
+from gateway.config import Config, FhirClaim, X12File
+from gateway.delivery import Lane, Outbox
+from gateway.desk.desk import Desk
+from gateway.desk.queries import QueryDesk
+from gateway.desk.settling import Settling
+from gateway.desk.work import Work
+from gateway.message import Message
+from gateway.release.render import X12Renderer
+from gateway.release.render_fhir import FhirRenderer
+from gateway.replay import replay
+from gateway.sealing import Sealer
+from gateway.settlement import Settlement
+from gateway.store.interface import MessageQuery, Store
+from gateway.trail import Trail
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+
+CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
+
+
+class KeptMessages:
+    """The messages of the store, and new attempts at them."""
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids, on_replayed: Callable[[], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._on_replayed = on_replayed
+
+    async def messages(self, query: MessageQuery) -> list[Message]:
+        return await self._store.messages(query)
+
+    async def message(self, id: int) -> Message | None:
+        return await self._store.message(id)
+
+    async def replay(self, message_id: int, actor: str) -> int:
+        attempt = await replay(self._store, message_id, actor=actor, clock=self._clock, ids=self._ids)
+        self._on_replayed()
+        return attempt
+
+
+def sealer(store: Store, config: Config, clock: Clock) -> Sealer:
+    """What seals the audit trail. KeyFault when a key cannot be used."""
+    others = load_public_keys(config.audit.public_keys).values()
+    return Sealer(store, _seal_key(config), config.audit.anchor, clock, public_keys=tuple(others))
+
+
+def _seal_key(config: Config) -> SealKey:
+    """The key that seals are signed with: the configured one, or the file's, made at the first start."""
+    if config.audit.key is not None:
+        return SealKey.load(config.audit.key.get_secret_value().encode())
+    return SealKey.load_or_make(config.audit.key_file)
+
+
+def make_outbox(
+    store: Store,
+    casework: Casework,
+    config: Config,
+    clock: Clock,
+    ids: Ids,
+    jitter: Callable[[], float],
+    running: AsyncExitStack,
+) -> Outbox:
+    """The outbox with a lane for each destination. One HTTP client serves all of them."""
+    client = httpx.AsyncClient(trust_env=False, follow_redirects=False, limits=CONNECTIONS)
+    running.push_async_callback(client.aclose)
+    return Outbox(
+        store,
+        Settlement(store, casework, clock),
+        list(_lanes(config, client, clock)),
+        clock,
+        owner=f"node-{config.node}",
+        epoch=ids.next(),
+        jitter=jitter,
+    )
+
+
+def _lanes(config: Config, client: httpx.AsyncClient, clock: Clock) -> Iterator[Lane]:
+    for destination in config.destinations:
+        match destination:
+            case X12File():
+                renderer = X12Renderer(destination, config.billing, config.zone)
+                yield Lane(X12FileDestination(destination.name, destination.directory), renderer, 1)
+            case FhirClaim():
+                sender = FhirClaimDestination(destination, client, now=clock.now)
+                yield Lane(sender, FhirRenderer(config.billing), destination.concurrency)
+
+
+def http_server(gateway: Gateway) -> HttpServer:
+    """The HTTP server with every route."""
+    return HttpServer(routes(gateway), Callers(gateway.config.clients), gateway.config.http, observer=gateway.metrics)
+
+
+def routes(gateway: Gateway) -> list[Route]:
+    """Every route that the gateway serves."""
+    store, clock, ids = gateway.store, gateway.clock, gateway.ids
+    work = Work(store, gateway.casework, clock, ids, lambda claim: gateway.released())
+    queries = QueryDesk(work)
+    kept = KeptMessages(store, clock, ids, gateway.backlog.add)
+    api = DeskApi(Desk(work), queries, Settling(store, gateway.outbox), kept, Trail(store, clock))
+    submission = Submission(gateway.intake, gateway.backlog, store, clock)
+    return [
+        *submission.routes(),
+        *Bundles(submission).routes(),
+        *Tasks(queries).routes(),
+        *api.routes(),
+        *Operations(store, gateway.metrics).routes(),
+    ]

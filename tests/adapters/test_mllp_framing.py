@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.adapters.mllp.framing import STRAY_LIMIT, Framer, FrameTooLong, NotMllp, frame
+
+payloads = st.binary(min_size=0, max_size=200).filter(lambda b: b"\x1c" not in b and b"\x0b" not in b)
+
+
+@given(st.lists(payloads, max_size=6), st.data())
+def test_frames_survive_any_slicing(messages: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(frame(m) for m in messages)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    framer = Framer(1000)
+    got: list[bytes] = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        got += framer.feed(stream[start:end])
+    assert got == messages
+    assert not framer.begun
+
+
+@given(st.binary(max_size=400), st.integers(1, 50))
+def test_no_bytes_break_it_and_it_holds_at_most_one_frame(noise: bytes, size: int) -> None:
+    framer = Framer(64)
+    try:
+        for at in range(0, len(noise), size):
+            for message in framer.feed(noise[at : at + size]):
+                assert len(message) <= 64
+    except FrameTooLong as fault:
+        assert fault.limit == 64
+
+
+def test_noise_between_frames_is_passed_over() -> None:
+    assert Framer(100).feed(b"\r\n" + frame(b"A") + b"\r\n\r\n" + frame(b"B") + b"\n") == [b"A", b"B"]
+
+
+def test_a_missing_carriage_return_is_made_good_by_the_next_start() -> None:
+    assert Framer(100).feed(b"\x0bA\x1c" + frame(b"B")) == [b"A", b"B"]
+
+
+def test_a_file_separator_inside_a_message_does_not_end_it() -> None:
+    assert Framer(100).feed(frame(b"A\x1cB")) == [b"A\x1cB"]
+
+
+def test_the_limit_counts_the_message_alone() -> None:
+    assert Framer(4).feed(frame(b"1234")) == [b"1234"]
+    for parts in ([frame(b"12345")], [b"\x0b123", b"45", b"6"]):
+        framer = Framer(4)
+        with pytest.raises(FrameTooLong) as caught:
+            for part in parts:
+                framer.feed(part)
+        assert caught.value.head.startswith(b"123")
+
+
+def test_a_peer_that_never_starts_a_frame_is_told_apart() -> None:
+    framer = Framer(100)
+    with pytest.raises(NotMllp):
+        for _ in range(STRAY_LIMIT // 1000 + 2):
+            framer.feed(b"GET / HTTP/1.1\r\n" * 64)

@@ -57,6 +57,10 @@ class Finding(Record):
     evidence: tuple[str, ...] = ()
     until: datetime | None = None
     """When time alone will end it (bill-hold days)."""
+    due_days: int | None = None
+    """For a finding that people must act on: within how many days."""
+    resolvable_by: tuple[str, ...] = ()
+    """Roles of which one may resolve its hold; whoever has the permission when empty."""
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -92,8 +96,12 @@ class Hold(Record):
     ended_by: str | None = None
     ended_reason: str | None = None
     fingerprint: str | None = None
-    """For a resolved hold: what was billed when it was resolved. With other codes it opens again."""
+    """For a resolved hold: what was billed when it was resolved. With other codes it opens again. For a return to the
+    coder: what was returned. With other codes it ends.
+    """
     query: int | None = None
+    resolvable_by: tuple[str, ...] = ()
+    """Roles of which one may resolve it; whoever has the permission when empty."""
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""Code sets and the forms of codes: compiled once, looked up fast, by date."""

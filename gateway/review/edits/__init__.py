@@ -1,0 +1,1 @@
+"""The edits, one family a file. `registry` names them all."""

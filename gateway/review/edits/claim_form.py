@@ -1,0 +1,81 @@
+"""What a claim as a whole can carry: lines, diagnoses, and a diagnosis behind every professional line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gateway.encounter.model import ClaimKind, Encounter
+from gateway.review.edits.context import EditContext, Rule
+from gateway.review.edits.lines import standing
+from gateway.review.model import Finding, Severity
+
+_GUIDES = "005010X222A1 and 005010X223A2, loops 2300 and 2400"
+
+TOO_MANY_LINES = Rule("claim-lines", Severity.ERROR, _GUIDES, "Divide the encounter into several claims.")
+TOO_MANY_DIAGNOSES = Rule(
+    "claim-diagnoses", Severity.ERROR, _GUIDES, "Leave the diagnoses that the lines point to, and those that matter."
+)
+POINTER_MISSING = Rule(
+    "charge-points-nowhere", Severity.ERROR, "005010X222A1 SV107", "Say which diagnosis the service was for."
+)
+POINTER_ABSENT = Rule(
+    "charge-points-to-absent-diagnosis",
+    Severity.ERROR,
+    "005010X222A1 SV107",
+    "Add the diagnosis to the final codes, or point to one of them.",
+)
+POINTERS_BEYOND = Rule(
+    "charge-points-beyond-four",
+    Severity.INFORMATION,
+    "005010X222A1 SV107",
+    "An 837P line carries the first four; put those that justify the service first.",
+)
+RULES = (TOO_MANY_LINES, TOO_MANY_DIAGNOSES, POINTER_MISSING, POINTER_ABSENT, POINTERS_BEYOND)
+
+
+class Capacity(NamedTuple):
+    lines: int
+    diagnoses: int
+
+
+CAPACITIES: dict[ClaimKind, Capacity] = {
+    ClaimKind.PROFESSIONAL: Capacity(lines=50, diagnoses=12),
+    ClaimKind.INSTITUTIONAL: Capacity(lines=999, diagnoses=25),
+}
+_MAX_POINTERS = 4
+
+
+def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
+    """Numbers of lines and diagnoses; pointers."""
+    billable = context.billable
+    capacity = CAPACITIES[billable.kind]
+    if len(billable.lines) > capacity.lines:
+        text = f"{len(billable.lines)} lines; a {billable.kind} claim carries {capacity.lines}."
+        yield TOO_MANY_LINES.finding("charges", text)
+    if len(billable.diagnoses) > capacity.diagnoses:
+        text = f"{len(billable.diagnoses)} diagnoses; a {billable.kind} claim carries {capacity.diagnoses}."
+        yield TOO_MANY_DIAGNOSES.finding("diagnoses", text)
+    yield from _pointers(encounter, context)
+
+
+def _pointers(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
+    """An institutional line points to nothing; what it points to all the same must exist."""
+    final = {diagnosis.code for diagnosis in context.billable.diagnoses}
+    professional = context.billable.kind is ClaimKind.PROFESSIONAL
+    for where, charge, line in standing(encounter, context):
+        absent = tuple(code for code in charge.diagnoses if code not in final)
+        if absent:
+            yield POINTER_ABSENT.finding(
+                f"{where}.diagnoses",
+                f"Points to {', '.join(absent)}, not among the final diagnoses.",
+                subject=charge.id,
+                evidence=absent,
+            )
+        elif professional and not line.pointers:
+            yield POINTER_MISSING.finding(
+                f"{where}.diagnoses", f"{charge.code or 'The line'} points to no diagnosis.", subject=charge.id
+            )
+        if len(line.pointers) > _MAX_POINTERS:
+            text = f"Points to {len(line.pointers)} diagnoses."
+            yield POINTERS_BEYOND.finding(f"{where}.diagnoses", text, subject=charge.id)

@@ -1,0 +1,35 @@
+"""What a message said that could not be used as it stands: the mapping's problems, as findings.
+
+A problem stays with the encounter until a later message says the same thing well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.encounter.model import Encounter
+from gateway.encounter.problem import Problem
+from gateway.review.edits.context import EditContext, Rule
+from gateway.review.model import Finding, Severity
+
+PREFIX = "message."
+"""Begins each rule's name; the problem's own rule follows."""
+RULES: tuple[Rule, ...] = ()
+"""None of their own: the mappings name them."""
+
+
+def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
+    """One finding for each problem."""
+    for problem in dict.fromkeys((*encounter.problems, *context.problems)):
+        rule = Rule(
+            PREFIX + problem.rule,
+            Severity.WARNING,
+            "the feed's dialect and lookup tables",
+            "Have the sender or the feed's tables mended and replay the message, or resolve it if it does not matter.",
+        )
+        yield rule.finding(problem.where, problem.text, subject=_subject(problem), evidence=(problem.where,))
+
+
+def _subject(problem: Problem) -> str:
+    """The item and the field: the segment's number in the message says nothing about a later message."""
+    return f"{problem.code} {problem.where.rpartition('-')[2]}" if problem.code else problem.where

@@ -19,6 +19,8 @@ class Claim(Record):
     version: int
     frequency: str = "1"
     """1 original, 7 replacement, 8 void."""
+    replaces: str | None = None
+    """The payer's own control number of the claim that a replacement or void is about (REF*F8)."""
     encounter: str
     kind: ClaimKind
     destination: str
@@ -40,6 +42,7 @@ class DeliveryState(StrEnum):
 
 DELIVERY_TRANSITIONS: dict[tuple[DeliveryState, str], DeliveryState] = {
     (DeliveryState.READY, "intend"): DeliveryState.INTENT,
+    (DeliveryState.READY, "reject"): DeliveryState.REJECTED,
     (DeliveryState.INTENT, "not-sent"): DeliveryState.READY,
     (DeliveryState.INTENT, "send"): DeliveryState.SENT,
     (DeliveryState.INTENT, "accept"): DeliveryState.ACCEPTED,
@@ -54,6 +57,7 @@ DELIVERY_TRANSITIONS: dict[tuple[DeliveryState, str], DeliveryState] = {
 }
 """A missing key is the error. `not-sent` is for a fault that is known to precede the first byte on the wire.
 `intend` from unknown sends the same bytes under the same key again: only where the receiver removes duplicates.
+`reject` from ready is for a claim that cannot be written in the destination's form: nothing was sent.
 """
 
 
@@ -70,6 +74,8 @@ class Delivery(Record):
     payload: bytes | None = None
     """The exact bytes, fixed at the first intent; an attempt repeats them."""
     attempts: int = 0
+    first_attempt: datetime | None = None
+    """When the first attempt began that may have reached the receiver: its window for duplicates runs from here."""
     due: datetime
     epoch: int = 0
     """The owner's epoch at the last intent; another owner treats the intent as unknown."""

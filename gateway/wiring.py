@@ -10,9 +10,7 @@ import httpx
 
 from gateway.access.tokens import Callers
 from gateway.adapters.desk.api import DeskApi
-from gateway.adapters.fhir.bundles import Bundles
-from gateway.adapters.fhir.submission import Submission
-from gateway.adapters.fhir.tasks import Tasks
+from gateway.adapters.fhir.facade import Facade
 from gateway.adapters.fhir_claim import FhirClaimDestination
 from gateway.adapters.http.routing import Route
 from gateway.adapters.http.server import HttpServer
@@ -122,11 +120,8 @@ def routes(gateway: Gateway) -> list[Route]:
     queries = QueryDesk(work)
     kept = KeptMessages(store, clock, ids, gateway.backlog.add)
     api = DeskApi(Desk(work), queries, Settling(store, gateway.outbox), kept, Trail(store, clock))
-    submission = Submission(gateway.intake, gateway.backlog, store, clock)
     return [
-        *submission.routes(),
-        *Bundles(submission).routes(),
-        *Tasks(queries).routes(),
+        *Facade(gateway.intake, gateway.backlog, store, queries, clock).routes(),
         *api.routes(),
         *Operations(store, gateway.metrics).routes(),
     ]

@@ -1,0 +1,1 @@
+"""The desk over HTTP: /api, in JSON, with its OpenAPI description."""

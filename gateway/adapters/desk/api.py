@@ -1,0 +1,351 @@
+"""/api: the worklist, encounters, decisions, queries, deliveries, messages, the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Protocol
+
+import orjson
+
+from gateway import __version__
+from gateway.access.roles import Permission
+from gateway.adapters.desk.models import (
+    Approval,
+    DeliveryView,
+    EncounterView,
+    MessagesView,
+    MessageView,
+    QueryView,
+    ReplayView,
+    Resolution,
+    ReturnToCoder,
+    RulingView,
+    Settlement,
+    WorkItemView,
+    WorklistView,
+)
+from gateway.adapters.desk.openapi import openapi
+from gateway.adapters.http.body import parsed
+from gateway.adapters.http.exchange import NDJSON, Answer, Call, Caller, Fault, told
+from gateway.adapters.http.routing import PUBLIC, Parameter, Route
+from gateway.desk.desk import Desk, Dossier, Filters, Ruling
+from gateway.desk.queries import QueryDesk
+from gateway.desk.refusals import Reason, Refusal
+from gateway.desk.settling import Settling
+from gateway.message import Message, MessageState
+from gateway.replay import NotReplayable
+from gateway.review.model import HoldKind, Query, QueryDraft, Stage
+from gateway.store.interface import MessageQuery, StoreFault
+
+MAX_BODY = 256 * 1024
+PAGE = 50
+MAX_PAGE = 200
+
+
+class Messages(Protocol):
+    """The messages that were kept, and new attempts at them."""
+
+    async def messages(self, query: MessageQuery) -> list[Message]: ...
+
+    async def message(self, id: int) -> Message | None: ...
+
+    async def replay(self, message_id: int, actor: str) -> int:
+        """The new attempt's id. Raises NotReplayable."""
+        ...
+
+
+class Trail(Protocol):
+    """The audit trail, for those who may read it. That it was exported is an event of its own."""
+
+    def export(self, actor: str, *, encounter: str | None, since: datetime | None) -> AsyncIterator[bytes]:
+        """Lines of NDJSON, each with its line end."""
+        ...
+
+
+class DeskApi:
+    """The routes of /api."""
+
+    def __init__(self, desk: Desk, queries: QueryDesk, settling: Settling, messages: Messages, trail: Trail) -> None:
+        self._desk = desk
+        self._queries = queries
+        self._settling = settling
+        self._messages = messages
+        self._trail = trail
+        self._description = b""
+
+    def routes(self) -> tuple[Route, ...]:
+        """All of them. The description is made here, once."""
+        routes = (*self._encounter_routes(), *self._message_routes(), self._description_route())
+        self._description = orjson.dumps(openapi(routes, title="Coding review gateway: the desk", version=__version__))
+        return routes
+
+    def _encounter_routes(self) -> tuple[Route, ...]:
+        one = "/api/encounters/{key}"
+        p = Permission
+        return (
+            Route(
+                "GET", "/api/worklist", p.WORKLIST_READ, self.worklist, "Encounters by stage and kind of hold",
+                gives=WorklistView, query=_WORKLIST,
+            ),
+            Route("GET", one, p.ENCOUNTER_READ, self.encounter, "An encounter with all that was found and decided",
+                  gives=EncounterView),
+            Route("GET", one + "/documents/{id}", p.ENCOUNTER_READ, self.document, "A document's content",
+                  produces="application/octet-stream"),
+            Route("POST", one + "/approve", p.APPROVE, self.approve, "Approve exactly what the fingerprint names",
+                  takes=Approval, gives=RulingView, max_body=MAX_BODY),
+            Route("POST", one + "/return", p.RETURN, self.return_to_coder, "Return to the coder with feedback",
+                  takes=ReturnToCoder, gives=RulingView, max_body=MAX_BODY),
+            Route("POST", one + "/holds/{id}/resolve", p.HOLD_RESOLVE, self.resolve, "End one hold, for a reason",
+                  takes=Resolution, gives=RulingView, max_body=MAX_BODY),
+            Route("POST", one + "/queries", p.QUERY_ASK, self.ask, "Ask the provider a query",
+                  takes=QueryDraft, gives=RulingView, status=201, max_body=MAX_BODY),
+            Route("GET", "/api/queries/{id}", p.QUERY_READ, self.query, "A query with its status and answer",
+                  gives=QueryView),
+            Route("POST", "/api/queries/{id}/withdraw", p.QUERY_ASK, self.withdraw, "Take back a query",
+                  takes=Resolution, gives=RulingView, max_body=MAX_BODY),
+            Route("POST", "/api/deliveries/{id}/settle", p.DELIVERY_RESOLVE, self.settle,
+                  "Say what became of a delivery", takes=Settlement, gives=DeliveryView, max_body=MAX_BODY),
+        )  # fmt: skip
+
+    def _message_routes(self) -> tuple[Route, ...]:
+        p = Permission
+        return (
+            Route("GET", "/api/messages", p.MESSAGE_READ, self.messages, "Messages, newest first",
+                  gives=MessagesView, query=_MESSAGES),
+            Route("GET", "/api/messages/{id}", p.MESSAGE_READ, self.message, "A message, without its payload",
+                  gives=MessageView),
+            Route("POST", "/api/messages/{id}/replay", p.MESSAGE_REPLAY, self.replay, "Process a message again",
+                  gives=ReplayView, status=202, max_body=MAX_BODY),
+            Route("GET", "/api/audit/events", p.AUDIT_READ, self.events, "The audit trail, an event a line",
+                  produces=NDJSON, query=_EVENTS),
+        )  # fmt: skip
+
+    def _description_route(self) -> Route:
+        return Route("GET", "/api/openapi.json", PUBLIC, self.description, "This description; it holds no data")
+
+    async def worklist(self, call: Call) -> Answer:
+        limit = _number(call, "limit", PAGE, MAX_PAGE)
+        stages = tuple(Stage(word) for word in _words(call, "stage", {stage.value for stage in Stage}))
+        kinds = tuple(HoldKind(word) for word in _words(call, "hold", {kind.value for kind in HoldKind}))
+        with refusals_told():
+            items = await self._desk.worklist(Filters(stages, kinds, call.query.get("after", ""), limit))
+        next_ = items[-1].key if len(items) == limit else None
+        return told(WorklistView(items=tuple(map(WorkItemView.model_validate, items)), next=next_))
+
+    async def encounter(self, call: Call) -> Answer:
+        with refusals_told():
+            return told(_encounter_view(await self._desk.show(call.params["key"], call.who)))
+
+    async def document(self, call: Call) -> Answer:
+        """The bytes as they were received, never to be shown by a browser as a page of ours."""
+        with refusals_told():
+            _, content = await self._desk.document(call.params["key"], call.params["id"], call.who)
+        headers = {
+            "Content-Disposition": "attachment",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "X-Content-Digest": content.digest,
+        }
+        kind = content.content_type
+        plain = kind if kind.isascii() and kind.isprintable() and "/" in kind else "application/octet-stream"
+        return Answer(200, content.body, plain, headers)
+
+    async def approve(self, call: Call) -> Answer:
+        body = parsed(Approval, call.body)
+        with refusals_told():
+            return _ruled(await self._desk.approve(call.params["key"], call.who, body.fingerprint, body.comment))
+
+    async def return_to_coder(self, call: Call) -> Answer:
+        body = parsed(ReturnToCoder, call.body)
+        with refusals_told():
+            return _ruled(await self._desk.return_to_coder(call.params["key"], call.who, body.feedback))
+
+    async def resolve(self, call: Call) -> Answer:
+        body = parsed(Resolution, call.body)
+        with refusals_told():
+            return _ruled(await self._desk.resolve(call.params["key"], _id(call), call.who, body.reason))
+
+    async def ask(self, call: Call) -> Answer:
+        draft = parsed(QueryDraft, call.body)
+        with refusals_told():
+            query, ruling = await self._queries.ask(call.params["key"], call.who, draft)
+        return _ruled(ruling, query, 201)
+
+    async def query(self, call: Call) -> Answer:
+        with refusals_told():
+            asked = await self._queries.get(_id(call), call.who)
+        return told(QueryView.model_validate(asked.query))
+
+    async def withdraw(self, call: Call) -> Answer:
+        body = parsed(Resolution, call.body)
+        with refusals_told():
+            query, ruling = await self._queries.withdraw(_id(call), call.who, body.reason)
+        return _ruled(ruling, query)
+
+    async def settle(self, call: Call) -> Answer:
+        body = parsed(Settlement, call.body)
+        with refusals_told():
+            delivery = await self._settling.settle(_id(call), call.who, body.outcome, body.reason)
+        return told(DeliveryView.model_validate(delivery))
+
+    async def messages(self, call: Call) -> Answer:
+        limit = _number(call, "limit", PAGE, MAX_PAGE)
+        states = _words(call, "state", {state.value for state in MessageState})
+        search = MessageQuery(
+            state=MessageState(states[0]) if states else None,
+            feed=call.query.get("feed"),
+            control=call.query.get("control"),
+            encounter=call.query.get("encounter"),
+            before=_number(call, "before", 0, 2**63 - 1) or None,
+            limit=limit,
+        )
+        with refusals_told():
+            found = await self._messages.messages(search)
+        next_ = found[-1].id if len(found) == limit else None
+        return told(MessagesView(items=tuple(map(MessageView.model_validate, found)), next=next_))
+
+    async def message(self, call: Call) -> Answer:
+        with refusals_told():
+            found = await self._messages.message(_id(call))
+        if found is None:
+            raise Fault(404, "There is no message of this id")
+        return told(MessageView.model_validate(found))
+
+    async def replay(self, call: Call) -> Answer:
+        message_id = _id(call)
+        with refusals_told():
+            if await self._messages.message(message_id) is None:
+                raise Fault(404, "There is no message of this id")
+            try:
+                new = await self._messages.replay(message_id, _actor(call.who))
+            except NotReplayable as refused:
+                raise Fault(409, str(refused)) from None
+        return told(ReplayView(message=new), 202)
+
+    async def events(self, call: Call) -> Answer:
+        lines = self._trail.export(
+            _actor(call.who), encounter=call.query.get("encounter"), since=_moment(call, "since")
+        )
+        return Answer(200, lines, NDJSON)
+
+    async def description(self, call: Call) -> Answer:
+        return Answer(200, self._description)
+
+
+_WORKLIST = (
+    Parameter("stage", "One of the stages, or several separated by commas"),
+    Parameter("hold", "A kind of open hold, or several separated by commas"),
+    Parameter("after", "The last key of the page before"),
+    Parameter("limit", f"At most {MAX_PAGE}", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
+)
+_MESSAGES = (
+    Parameter("state", "The message's state"),
+    Parameter("feed", "The feed's name"),
+    Parameter("control", "The control id that the sender gave"),
+    Parameter("encounter", "The encounter's key"),
+    Parameter("before", "The last id of the page before"),
+    Parameter("limit", f"At most {MAX_PAGE}", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
+)
+_EVENTS = (
+    Parameter("encounter", "Only events about this encounter"),
+    Parameter("since", "Only events since this instant", {"type": "string", "format": "date-time"}),
+)
+
+_STATUSES: dict[Reason, int] = {
+    Reason.UNKNOWN: 404,
+    Reason.NOT_ALLOWED: 403,
+    Reason.STALE: 409,
+    Reason.IMPOSSIBLE: 409,
+    Reason.UNACCEPTABLE: 422,
+    Reason.BUSY: 409,
+}
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """The desk's refusals and the store's faults as HTTP faults."""
+    try:
+        yield
+    except Refusal as refusal:
+        text = "; ".join((refusal.text, *refusal.details))
+        raise Fault(_STATUSES[refusal.reason], text, code=refusal.reason.value) from None
+    except StoreFault:
+        raise Fault(503, "The store can't serve just now; try again", headers={"Retry-After": "5"}) from None
+
+
+def _encounter_view(dossier: Dossier) -> EncounterView:
+    case = dossier.case
+    views = {
+        "holds": case.holds,
+        "documents": dossier.encounter.documents,
+        "queries": case.queries,
+        "decisions": case.decisions,
+        "claims": case.claims,
+        "deliveries": case.deliveries,
+    }
+    return EncounterView.model_validate(
+        {
+            "key": case.key,
+            "version": case.version,
+            "stage": dossier.stage,
+            "fingerprint": dossier.fingerprint,
+            "total": dossier.total,
+            "encounter": dossier.encounter,
+            **views,
+        }
+    )
+
+
+def _ruled(ruling: Ruling, query: Query | None = None, status: int = 200) -> Answer:
+    view = RulingView.model_validate(
+        {
+            "key": ruling.case.key,
+            "stage": ruling.stage,
+            "fingerprint": ruling.fingerprint,
+            "open_holds": ruling.open_holds,
+            "released": ruling.released,
+            "query": query,
+        }
+    )
+    return told(view, status)
+
+
+def _actor(caller: Caller) -> str:
+    return f"user:{caller.name}"
+
+
+def _id(call: Call) -> int:
+    text = call.params["id"]
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19):
+        raise Fault(404, "An id is a number")
+    return int(text)
+
+
+def _number(call: Call, name: str, default: int, most: int) -> int:
+    text = call.query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and 1 <= int(text) <= most):
+        raise Fault(400, f"Give a number from 1 to {most}", where=name)
+    return int(text)
+
+
+def _words(call: Call, name: str, known: set[str]) -> list[str]:
+    words = [word for word in call.query.get(name, "").split(",") if word]
+    if not set(words) <= known:
+        raise Fault(400, f"One of: {', '.join(sorted(known))}", where=name)
+    return words
+
+
+def _moment(call: Call, name: str) -> datetime | None:
+    text = call.query.get(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Fault(400, "Give an instant with its zone, as 2026-01-31T08:00:00Z", where=name)
+    return moment

@@ -83,7 +83,7 @@ def test_a_destination_s_form_is_asked_only_of_its_own_claims(billed: Billable) 
     nobody = billed.model_copy(update={"patient": billed.patient.model_copy(update={"sex": None})})
     assert release_findings(nobody, ROUTES[1:]) == ()
     uninsured = billed.model_copy(update={"coverages": ()})
-    assert [f.rule for f in release_findings(uninsured, ROUTES[1:])] == ["fhir-coverage"]
+    assert [f.rule for f in release_findings(uninsured, ROUTES[1:])] == ["fhir-required"]
 
 
 def test_the_gate_opens_when_no_hold_stands(billed: Billable) -> None:

@@ -20,7 +20,7 @@ import hl7
 
 from bench.measured import ROOT, Row, median, show
 from bench.messages import dft
-from gateway.app import Gateway
+from gateway.app import Gateway, tune_collector
 from gateway.config import Config, Feed
 
 ROUNDS = 3
@@ -73,6 +73,7 @@ async def speed(store: str, work: Path, first: int, count: int) -> float:
     """Messages a second from the first unprocessed message to the last committed decision."""
     async with _gateway(store, work) as gateway:
         await _keep(gateway, first, count)
+        tune_collector()
         start = time.perf_counter()
         done = 0
         while worked := await gateway.pipeline.work_once():

@@ -8,6 +8,7 @@ fault is set aside.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -32,6 +33,8 @@ log = logger("pipeline")
 IDLE_SECONDS = 1.0
 """How often an idle pipeline looks for messages that another process replayed."""
 FAULT_PAUSE = 0.5
+TURN_SECONDS = 0.001
+"""How long the pipeline works before it lets the loop turn."""
 
 
 class Reader(Protocol):
@@ -58,6 +61,18 @@ class _Batch:
             for key, change in self.changes.items()
         ]
         return self.step
+
+
+class _Turns:
+    """Lets the loop turn each millisecond or so: acknowledgements do not wait for a batch to be worked through."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    async def give(self) -> None:
+        if time.perf_counter() - self._since > TURN_SECONDS:
+            await asyncio.sleep(0)
+            self._since = time.perf_counter()
 
 
 class Pipeline:
@@ -160,21 +175,21 @@ class Pipeline:
 
     async def _process(self, messages: Sequence[Message]) -> None:
         now = self._clock.now()
+        turns = _Turns()
         batch = _Batch(Step(), {}, {}, {})
         said: list[tuple[Message, Change]] = []
         for message in messages:
             read = await self._read(message, batch.step, now)
             if read is not None:
                 said.append((message, read))
-            # A turn of the loop for each message: acknowledgements do not wait for a batch.
-            await asyncio.sleep(0)
+            await turns.give()
         addressed = await self._address(said, batch.step, now)
         batch.before = await self._store.cases({key for _, _, key in addressed})
         batch.after = dict(batch.before)
         released = False
         for message, change, key in addressed:
             released |= self._advance(batch, message, change, key, now)
-            await asyncio.sleep(0)
+            await turns.give()
         await self._store.commit(batch.finish())
         by_id = {message.id: message for message in messages}
         for outcome in batch.step.outcomes:

@@ -24,8 +24,6 @@ from gateway.encounter.model import (
 from gateway.encounter.record import Record
 
 _UNSOURCED = {"source": None, "origin": None}
-_UNBILLED_PATIENT = {"identifiers": (), "phone": None}
-_UNBILLED_VISIT = {"status": None, "type": None, "service": None, "location": None}
 
 
 class Line(Record):
@@ -90,11 +88,20 @@ def claim_kind(charges: tuple[Charge, ...]) -> ClaimKind:
 
 
 def _bare(provider: Provider) -> Provider:
-    return provider.model_copy(update={"identifiers": ()})
+    """Without the numbers that no claim carries."""
+    if not provider.identifiers:
+        return provider
+    return Provider(role=provider.role, npi=provider.npi, name=provider.name, organization=provider.organization)
+
+
+def _rendering(charge: Charge) -> Provider | None:
+    for provider in charge.providers:
+        if provider.role is ProviderRole.RENDERING:
+            return _bare(provider)
+    return None
 
 
 def _line(charge: Charge, positions: dict[str, int], visit: Visit) -> Line:
-    rendering = next((p for p in charge.providers if p.role is ProviderRole.RENDERING), None)
     return Line(
         charge=charge.id,
         code=charge.code,
@@ -103,28 +110,37 @@ def _line(charge: Charge, positions: dict[str, int], visit: Visit) -> Line:
         amount=charge.amount,
         start=charge.start,
         end=charge.end,
-        pointers=tuple(positions[code] for code in charge.diagnoses if code in positions),
+        pointers=tuple([positions[code] for code in charge.diagnoses if code in positions]),
         revenue_code=charge.revenue_code,
         place_of_service=charge.place_of_service or visit.place_of_service,
-        rendering=_bare(rendering) if rendering else None,
+        rendering=_rendering(charge),
     )
 
 
 def billable(encounter: Encounter) -> Billable:
     """What would be billed for `encounter` as it stands now."""
+    patient, visit = encounter.patient, encounter.visit
     charges = billed_charges(encounter)
     diagnoses = billed_diagnoses(encounter)
     positions = {d.code: index for index, d in enumerate(diagnoses, start=1)}
     return Billable(
         key=encounter.key,
         kind=claim_kind(charges),
-        patient=encounter.patient.model_copy(update=_UNBILLED_PATIENT),
-        visit=encounter.visit.model_copy(update=_UNBILLED_VISIT),
+        patient=Patient(name=patient.name, birth_date=patient.birth_date, sex=patient.sex, address=patient.address),
+        visit=Visit(
+            encounter_class=visit.encounter_class,
+            place_of_service=visit.place_of_service,
+            admitted=visit.admitted,
+            discharged=visit.discharged,
+            disposition=visit.disposition,
+            account=visit.account,
+            number=visit.number,
+        ),
         coverages=tuple(sorted(encounter.coverages, key=lambda c: c.rank if c.rank is not None else 1_000)),
-        providers=tuple(_bare(p) for p in encounter.providers),
+        providers=tuple([_bare(p) for p in encounter.providers]),
         diagnoses=tuple(d.model_copy(update=_UNSOURCED) for d in diagnoses),
         procedures=tuple(p.model_copy(update=_UNSOURCED) for p in encounter.procedures),
-        lines=tuple(_line(charge, positions, encounter.visit) for charge in charges),
+        lines=tuple([_line(charge, positions, visit) for charge in charges]),
         drg=encounter.coding.drg,
     )
 

@@ -1,0 +1,16 @@
+"""What every store must do. An engine passes when each exercise returns on an empty place of its own:
+
+    for exercise in EXERCISES:
+        await exercise(place)
+
+The exercises use nothing but `gateway.store.interface`, and raise AssertionError for what is not as it must be.
+"""
+
+from __future__ import annotations
+
+from conformance import store_cases, store_messages, store_trail
+from conformance.store_samples import Exercise, Place
+
+EXERCISES: tuple[Exercise, ...] = (*store_messages.EXERCISES, *store_cases.EXERCISES, *store_trail.EXERCISES)
+
+__all__ = ["EXERCISES", "Exercise", "Place"]

@@ -1,0 +1,287 @@
+"""What the services ask of a store. SQLite and PostgreSQL both pass the suite in `conformance/store.py`.
+
+Every write is one `Step`: state, audit events and outbox rows commit together or not at all. Steps that wait at one
+moment share one fsync. A step that was decided on rows that have changed meanwhile raises `Conflict`: read, decide and
+commit again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from gateway.audit.events import Event
+from gateway.case import Case
+from gateway.encounter.change import Content
+from gateway.message import Message, MessageState
+from gateway.release.model import Delivery, DeliveryState
+from gateway.review.model import Query
+
+
+class Conflict(Exception):
+    """A row that the step was decided on has changed: decide again."""
+
+
+class StoreFault(Exception):
+    """The database cannot serve: transient, nothing was committed."""
+
+
+class Unstorable(ValueError):
+    """A value that no database can hold: permanent, the step is wrong. Nothing of it was committed."""
+
+
+class UncertainCommit(StoreFault):
+    """The connection was lost during a commit: it may or may not stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageOutcome:
+    """A message leaves `RECEIVED` (or another state that it is expected in)."""
+
+    id: int
+    state: MessageState
+    expected: MessageState = MessageState.RECEIVED
+    reason: str | None = None
+    encounter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseChange:
+    """A case before and after; the store writes what differs. `stage`, `total` and `due` are columns for lists."""
+
+    before: Case
+    after: Case
+    fingerprint: str
+    stage: str
+    total: Decimal = Decimal(0)
+    due: datetime | None = None
+    """When the clock should look at the encounter again."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryChange:
+    """Applied only if the row is still in state `expected` and, for an intent, at `attempts` before."""
+
+    before: Delivery
+    after: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Written before the first byte of an attempt leaves. Unique (delivery, number)."""
+
+    delivery: int
+    number: int
+    owner: str
+    epoch: int
+    payload_hash: str
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceVersion:
+    """A FHIR resource that a client wrote: which message holds its bytes. Unique (type, id, version)."""
+
+    type: str
+    id: str
+    version: int
+    client: str
+    message: int
+    written: datetime
+
+
+@dataclass(slots=True)
+class Step:
+    """One commit. Lists are applied in the order of the fields."""
+
+    messages: list[Message] = field(default_factory=list)
+    resources: list[ResourceVersion] = field(default_factory=list)
+    outcomes: list[MessageOutcome] = field(default_factory=list)
+    contents: list[tuple[str, Content]] = field(default_factory=list)
+    """(encounter key, content)"""
+    cases: list[CaseChange] = field(default_factory=list)
+    deliveries: list[DeliveryChange] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with its place in the trail and the hash that was stored with it."""
+
+    seq: int
+    hash: bytes
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A signed head of the Merkle tree over the events' hashes."""
+
+    id: int
+    size: int
+    """Leaves in the tree: events sealed so far."""
+    last_seq: int
+    root: bytes
+    sealed: datetime
+    key_id: str
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LeafBlock:
+    """Up to `audit.seals.BLOCK` consecutive leaves, as they were sealed: for each, the event's place and hash."""
+
+    number: int
+    """Block 0 holds leaves 0 to BLOCK-1."""
+    leaves: bytes
+    """For each leaf 8 bytes of `seq` (big-endian) and 32 bytes of hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A line of the worklist."""
+
+    key: str
+    stage: str
+    encounter_class: str | None
+    payer: str | None
+    coder: str | None
+    total: str
+    """Decimal text."""
+    holds: tuple[str, ...]
+    """`kind:rule` of each open hold."""
+    changed: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageQuery:
+    """A search over messages; empty fields do not restrict."""
+
+    state: MessageState | None = None
+    feed: str | None = None
+    control: str | None = None
+    encounter: str | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySearch:
+    """A search over provider queries (Task); empty fields do not restrict."""
+
+    statuses: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    encounter: str | None = None
+    number: str | None = None
+    patient: str | None = None
+    changed_from: datetime | None = None
+    after: int = 0
+    limit: int = 50
+
+
+class Store(Protocol):
+    """One async interface. Reads see all that committed before they began."""
+
+    async def open(self) -> None:
+        """Connect, migrate, check. Raises StoreFault with a remedy when the database cannot be used safely."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def commit(self, step: Step) -> None:
+        """Commit durably. Raises Conflict, StoreFault or UncertainCommit."""
+        ...
+
+    async def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Message:
+        """Commit a received message and its event durably, grouped with others; the message that now stands.
+
+        When (feed, control, payload) stands already, that earlier message, unchanged, and nothing is written.
+        Conflict when the resource's version stands already.
+        """
+        ...
+
+    async def pending(self, limit: int) -> list[Message]:
+        """Unprocessed messages, oldest first."""
+        ...
+
+    async def backlog(self) -> int:
+        """How many messages are unprocessed."""
+        ...
+
+    async def cases(self, keys: Iterable[str]) -> dict[str, Case]:
+        """The cases of `keys`; an unknown key gives an empty case of version 0."""
+        ...
+
+    async def encounters_by_number(
+        self, numbers: Sequence[tuple[str, str, str, str]]
+    ) -> dict[tuple[str, str, str, str], list[str]]:
+        """Encounter keys by (facility, type, authority, value), type `AN` or `VN`."""
+        ...
+
+    async def due_encounters(self, now: datetime, limit: int) -> list[str]: ...
+
+    async def message(self, id: int) -> Message | None: ...
+
+    async def messages(self, query: MessageQuery) -> list[Message]:
+        """Newest first, without payloads."""
+        ...
+
+    async def control_seen(self, feed: str, control: str) -> bool:
+        """Whether another message of the feed carried this control id."""
+        ...
+
+    async def content(self, encounter: str, digest: str) -> Content | None: ...
+
+    async def worklist(
+        self, stages: Sequence[str], hold_kinds: Sequence[str], after: str, limit: int
+    ) -> list[WorkItem]: ...
+
+    async def query(self, id: int) -> Query | None: ...
+
+    async def queries(self, search: QuerySearch) -> list[Query]: ...
+
+    async def resource(self, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
+        """The named version, or the newest."""
+        ...
+
+    async def due_deliveries(self, destination: str, now: datetime, limit: int) -> list[Delivery]:
+        """Deliveries in `ready` whose time has come, oldest first."""
+        ...
+
+    async def deliveries(self, states: Sequence[DeliveryState], limit: int = 1000) -> list[Delivery]: ...
+
+    async def draw_counts(self) -> dict[tuple[str, str], int]:
+        """How many draws each (sample, frame's unit) has had; read once at start."""
+        ...
+
+    async def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """`messages` by state, `holds` by kind (open), `deliveries` by state, `encounters` by stage."""
+        ...
+
+    def events(
+        self, after: int = 0, *, encounter: str | None = None, since: datetime | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """Events in the trail's order, read in pages."""
+        ...
+
+    async def unsealed(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """(seq, hash) of events past `after`, in order, only those that no open transaction can still precede."""
+        ...
+
+    async def last_seal(self) -> Seal | None: ...
+
+    def seals(self) -> AsyncIterator[Seal]: ...
+
+    def leaf_blocks(self, first: int = 0) -> AsyncIterator[LeafBlock]: ...
+
+    async def add_seal(self, seal: Seal, blocks: Sequence[LeafBlock]) -> None:
+        """Write the seal and its new or grown blocks together. Conflict when another seal of that id stands."""
+        ...
+
+    async def highest_event(self) -> int:
+        """The highest place ever given in the trail, as far as the database knows, deleted events included."""
+        ...

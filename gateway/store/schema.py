@@ -1,0 +1,162 @@
+"""The tables, as numbered migrations. Both engines run the same text; only the names of three types differ.
+
+Ids are the gateway's own (`clock.Ids`), instants are microseconds, bodies are the records' JSON. What a table's columns
+repeat of a body is what look-ups need. A migration that has been released is never edited: the next one mends it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from string import Template
+
+_TYPES_SQLITE = {"bytes": "BLOB", "place": "INTEGER PRIMARY KEY AUTOINCREMENT", "end": "STRICT", "id": "INTEGER"}
+_TYPES_POSTGRES = {
+    "bytes": "BYTEA",
+    "place": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    "end": "",
+    "id": "BIGINT",
+}
+
+_FIRST = """
+CREATE TABLE messages (
+    id $id PRIMARY KEY, feed TEXT NOT NULL, format TEXT NOT NULL, type TEXT NOT NULL, control TEXT NOT NULL,
+    digest $bytes, state TEXT NOT NULL, reason TEXT, encounter TEXT, received $id NOT NULL, replay_of $id
+) $end;
+-- A replay has no digest, and NULLs are distinct: only what a feed sent is recognised as a repeat.
+CREATE UNIQUE INDEX messages_repeat ON messages (control, feed, digest);
+CREATE INDEX messages_state ON messages (state, id);
+CREATE INDEX messages_encounter ON messages (encounter, id) WHERE encounter IS NOT NULL;
+
+-- Beside `messages`, so that a change of state does not write the bytes again.
+CREATE TABLE payloads (id $id PRIMARY KEY, payload $bytes NOT NULL, reply $bytes NOT NULL) $end;
+
+CREATE TABLE resources (
+    type TEXT NOT NULL, id TEXT NOT NULL, version $id NOT NULL, client TEXT NOT NULL, message $id NOT NULL,
+    written $id NOT NULL, PRIMARY KEY (type, id, version)
+) $end;
+
+CREATE TABLE encounters (
+    key TEXT PRIMARY KEY, version $id NOT NULL, body $bytes, fingerprint TEXT NOT NULL, stage TEXT NOT NULL,
+    total TEXT NOT NULL, class TEXT, payer TEXT, coder TEXT, changed $id NOT NULL, due $id
+) $end;
+CREATE INDEX encounters_stage ON encounters (stage, key);
+CREATE INDEX encounters_due ON encounters (due) WHERE due IS NOT NULL;
+
+CREATE TABLE identifiers (
+    value TEXT NOT NULL, type TEXT NOT NULL, authority TEXT NOT NULL, facility TEXT NOT NULL, encounter TEXT NOT NULL,
+    PRIMARY KEY (value, type, authority, facility, encounter)
+) $end;
+
+CREATE TABLE documents (
+    encounter TEXT NOT NULL, digest TEXT NOT NULL, content_type TEXT NOT NULL, body $bytes NOT NULL,
+    PRIMARY KEY (encounter, digest)
+) $end;
+
+CREATE TABLE holds (
+    id $id PRIMARY KEY, encounter TEXT NOT NULL, kind TEXT NOT NULL, rule TEXT NOT NULL, state TEXT NOT NULL,
+    body $bytes NOT NULL
+) $end;
+CREATE INDEX holds_encounter ON holds (encounter);
+CREATE INDEX holds_open ON holds (kind, encounter) WHERE state = 'open';
+
+CREATE TABLE queries (
+    id $id PRIMARY KEY, number TEXT NOT NULL UNIQUE, encounter TEXT NOT NULL, provider TEXT NOT NULL,
+    status TEXT NOT NULL, changed $id NOT NULL, body $bytes NOT NULL
+) $end;
+CREATE INDEX queries_encounter ON queries (encounter);
+CREATE INDEX queries_provider ON queries (provider, id);
+
+CREATE TABLE decisions (id $id PRIMARY KEY, encounter TEXT NOT NULL, body $bytes NOT NULL) $end;
+CREATE INDEX decisions_encounter ON decisions (encounter);
+
+CREATE TABLE draws (
+    sample TEXT NOT NULL, frame TEXT NOT NULL, position $id NOT NULL, encounter TEXT NOT NULL, chosen $id NOT NULL,
+    PRIMARY KEY (sample, frame, position)
+) $end;
+CREATE INDEX draws_encounter ON draws (encounter);
+
+CREATE TABLE claims (
+    id $id PRIMARY KEY, number TEXT NOT NULL, version $id NOT NULL, destination TEXT NOT NULL, encounter TEXT NOT NULL,
+    body $bytes NOT NULL, UNIQUE (number, version, destination)
+) $end;
+CREATE INDEX claims_encounter ON claims (encounter);
+
+CREATE TABLE deliveries (
+    id $id PRIMARY KEY, claim $id NOT NULL UNIQUE REFERENCES claims (id), encounter TEXT NOT NULL,
+    destination TEXT NOT NULL, state TEXT NOT NULL, attempts $id NOT NULL, due $id NOT NULL, payload $bytes,
+    body $bytes NOT NULL
+) $end;
+CREATE INDEX deliveries_encounter ON deliveries (encounter);
+CREATE INDEX deliveries_due ON deliveries (destination, due, id) WHERE state = 'ready';
+CREATE INDEX deliveries_state ON deliveries (state, id);
+
+CREATE TABLE attempts (
+    delivery $id NOT NULL REFERENCES deliveries (id), number $id NOT NULL, owner TEXT NOT NULL, epoch $id NOT NULL,
+    payload_hash TEXT NOT NULL, started $id NOT NULL, PRIMARY KEY (delivery, number)
+) $end;
+
+CREATE TABLE events (
+    seq $place, at $id NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, encounter TEXT,
+    message $id, detail $bytes NOT NULL, hash $bytes NOT NULL
+) $end;
+CREATE INDEX events_encounter ON events (encounter, seq) WHERE encounter IS NOT NULL;
+
+CREATE TABLE seals (
+    id $id PRIMARY KEY, size $id NOT NULL, last_seq $id NOT NULL, root $bytes NOT NULL, sealed $id NOT NULL,
+    key_id TEXT NOT NULL, signature $bytes NOT NULL
+) $end;
+CREATE TABLE leaf_blocks (number $id PRIMARY KEY, leaves $bytes NOT NULL) $end;
+"""
+
+# What is written for each message stays in its row, uncompressed: neither the ACK nor the pipeline waits for a codec.
+_FIRST_POSTGRES = """
+ALTER TABLE payloads ALTER COLUMN payload SET STORAGE EXTERNAL;
+ALTER TABLE payloads SET (toast_tuple_target = 8160);
+ALTER TABLE encounters ALTER COLUMN body SET STORAGE EXTERNAL;
+ALTER TABLE encounters SET (toast_tuple_target = 8160);
+"""
+
+_TEXT = re.compile(r"\bTEXT\b")
+"""Text is compared byte by byte, as SQLite does: pages of a list then follow one order on every server."""
+
+_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema. Statements run in order, all in the transaction that also records the number."""
+
+    number: int
+    sqlite: tuple[str, ...]
+    postgres: tuple[str, ...]
+
+
+def _statements(text: str, types: dict[str, str]) -> tuple[str, ...]:
+    whole = Template(_COMMENT.sub("", text)).substitute(types)
+    return tuple(part.strip() for part in whole.split(";") if part.strip())
+
+
+def _migration(number: int, text: str, postgres: str = "") -> Migration:
+    bytewise = _TEXT.sub('TEXT COLLATE "C"', text)
+    return Migration(number, _statements(text, _TYPES_SQLITE), _statements(bytewise + postgres, _TYPES_POSTGRES))
+
+
+MIGRATIONS: tuple[Migration, ...] = (_migration(1, _FIRST, _FIRST_POSTGRES),)
+LATEST = MIGRATIONS[-1].number
+
+VERSION_TABLE = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)"
+READ_VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
+WRITE_VERSION = "INSERT INTO schema_version (version) VALUES ($1)"
+
+NEWER = (
+    "the database's schema is version {found}, this gateway knows up to {known}: "
+    "it was opened by a newer release; start that release, or restore the backup from before it"
+)
+
+
+def missing(found: int) -> tuple[Migration, ...]:
+    """The migrations that a database of schema `found` still needs. ValueError when it is newer than this code."""
+    if found > LATEST:
+        raise ValueError(NEWER.format(found=found, known=LATEST))
+    return tuple(m for m in MIGRATIONS if m.number > found)

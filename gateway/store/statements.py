@@ -1,0 +1,161 @@
+"""Every statement that reads. Written once, for PostgreSQL; SQLite's form is made from it at import by three rules:
+`$1` is `?1`, a cast falls away, and `= ANY($1::text[])` looks into a JSON array. Nothing is built at run time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_ANY = re.compile(r"= ANY\(\$(\d+)::\w+\[\]\)")
+_CAST = re.compile(r"::\w+(?:\[\])?")
+_MARK = re.compile(r"\$(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A statement in both engines' forms."""
+
+    sqlite: str
+    postgres: str
+
+
+def _read(*parts: str) -> Read:
+    text = " ".join(parts)
+    listed = _ANY.sub(r"IN (SELECT value FROM json_each($\1))", text)
+    return Read(sqlite=_MARK.sub(r"?\1", _CAST.sub("", listed)), postgres=text)
+
+
+MESSAGE_COLUMNS = "m.id, m.feed, m.format, m.type, m.control, m.received, m.state, m.reason, m.encounter, m.replay_of"
+_MESSAGE = " ".join(("SELECT", MESSAGE_COLUMNS, "FROM messages AS m"))
+_MESSAGE_WHOLE = " ".join(
+    ("SELECT", MESSAGE_COLUMNS, ", p.payload, p.reply FROM messages AS m JOIN payloads AS p ON p.id = m.id")
+)
+
+MESSAGE = _read(_MESSAGE_WHOLE, "WHERE m.id = $1")
+MESSAGES_PENDING = _read(_MESSAGE_WHOLE, "WHERE m.state = 'received' ORDER BY m.id LIMIT $1")
+BACKLOG = _read("SELECT count(*) FROM messages WHERE state = 'received'")
+CONTROL_SEEN = _read("SELECT 1 FROM messages WHERE control = $1 AND feed = $2 LIMIT 1")
+
+MESSAGES_STANDING = Read(
+    sqlite=" ".join(
+        (
+            "SELECT",
+            MESSAGE_COLUMNS,
+            ", p.payload, p.reply, m.digest",
+            "FROM messages AS m JOIN payloads AS p ON p.id = m.id",
+            "WHERE m.control = ?1 AND m.feed = ?2 AND m.digest = ?3",
+        )
+    ),
+    postgres=" ".join(
+        (
+            "SELECT",
+            MESSAGE_COLUMNS,
+            ", p.payload, p.reply, m.digest",
+            "FROM unnest($1::text[], $2::text[], $3::bytea[]) AS w (control, feed, digest)",
+            "JOIN messages AS m ON m.control = w.control AND m.feed = w.feed AND m.digest = w.digest",
+            "JOIN payloads AS p ON p.id = m.id",
+        )
+    ),
+)
+"""What stands in the place of repeats. SQLite is asked for one at a time, PostgreSQL for all at once."""
+
+IDS_STANDING = _read("SELECT id FROM messages WHERE id = ANY($1::bigint[])")
+
+_NEWEST = "AND m.id < $1 ORDER BY m.id DESC LIMIT $2"
+_SEARCH = (
+    "($3::text IS NULL OR m.state = $3::text) AND ($4::text IS NULL OR m.feed = $4::text) "
+    "AND ($5::text IS NULL OR m.control = $5::text) AND ($6::text IS NULL OR m.encounter = $6::text)"
+)
+MESSAGES_NEWEST = _read(_MESSAGE, "WHERE", _SEARCH, _NEWEST)
+MESSAGES_OF_STATE = _read(_MESSAGE, "WHERE m.state = $3::text AND", _SEARCH, _NEWEST)
+MESSAGES_OF_CONTROL = _read(_MESSAGE, "WHERE m.control = $5::text AND", _SEARCH, _NEWEST)
+MESSAGES_OF_ENCOUNTER = _read(_MESSAGE, "WHERE m.encounter = $6::text AND", _SEARCH, _NEWEST)
+"""One search, four ways in: each starts at the index of the narrowest field that was given."""
+
+_THEIRS = "WHERE encounter = ANY($1::text[])"
+CASE_BODIES = _read(
+    "SELECT 'encounters', key, version, body FROM encounters WHERE key = ANY($1::text[])",
+    "UNION ALL SELECT 'holds', encounter, id, body FROM holds",
+    _THEIRS,
+    "UNION ALL SELECT 'queries', encounter, id, body FROM queries",
+    _THEIRS,
+    "UNION ALL SELECT 'decisions', encounter, id, body FROM decisions",
+    _THEIRS,
+    "UNION ALL SELECT 'claims', encounter, id, body FROM claims",
+    _THEIRS,
+)
+"""In one statement: the encounter's version and all that it guards are of one moment."""
+CASE_DRAWS = _read(
+    "SELECT encounter, sample, frame, position, chosen FROM draws", _THEIRS, "ORDER BY sample, frame, position"
+)
+
+_DELIVERY = "SELECT encounter, body, payload FROM deliveries"
+CASE_DELIVERIES = _read(_DELIVERY, _THEIRS, "ORDER BY id")
+DELIVERIES_DUE = _read(_DELIVERY, "WHERE destination = $1 AND state = 'ready' AND due <= $2 ORDER BY due, id LIMIT $3")
+DELIVERIES_OF_STATE = _read(_DELIVERY, "WHERE state = $1 ORDER BY id LIMIT $2")
+
+ENCOUNTERS_BY_NUMBER = _read(
+    "SELECT facility, type, authority, value, encounter FROM identifiers",
+    "WHERE value = ANY($1::text[]) AND type IN ('AN', 'VN') ORDER BY encounter",
+)
+ENCOUNTERS_DUE = _read("SELECT key FROM encounters WHERE due IS NOT NULL AND due <= $1 ORDER BY due LIMIT $2")
+CONTENT = _read("SELECT digest, content_type, body FROM documents WHERE encounter = $1 AND digest = $2")
+
+_LINE = "SELECT e.key, e.stage, e.class, e.payer, e.coder, e.total, e.changed FROM encounters AS e"
+_PAGE = "e.key > $1 ORDER BY e.key LIMIT $2"
+_HELD = "EXISTS (SELECT 1 FROM holds AS h WHERE h.encounter = e.key AND h.state = 'open' AND h.kind = ANY($4::text[]))"
+WORKLIST = _read(_LINE, "WHERE", _PAGE)
+WORKLIST_OF_STAGE = _read(_LINE, "WHERE e.stage = $3 AND", _PAGE)
+WORKLIST_HELD = _read(
+    _LINE,
+    "WHERE e.key IN (SELECT h.encounter FROM holds AS h WHERE h.state = 'open' AND h.kind = ANY($3::text[])) AND",
+    _PAGE,
+)
+WORKLIST_HELD_OF_STAGE = _read(_LINE, "WHERE e.stage = $3 AND", _HELD, "AND", _PAGE)
+OPEN_HOLDS = _read(
+    "SELECT encounter, kind, rule FROM holds WHERE encounter = ANY($1::text[]) AND state = 'open' ORDER BY id"
+)
+
+QUERY = _read("SELECT body FROM queries WHERE id = $1")
+_QUERIES = (
+    "SELECT q.body FROM queries AS q WHERE q.id > $1 AND ($3::bigint IS NULL OR q.changed >= $3::bigint) "
+    "AND ($4::text IS NULL OR q.number = $4::text) AND ($5::text IS NULL OR q.encounter = $5::text) "
+    "AND ($6::text[] IS NULL OR q.status = ANY($6::text[])) "
+    "AND ($9::text[] IS NULL OR q.provider = ANY($9::text[])) "
+    "AND ($7::text IS NULL OR EXISTS (SELECT 1 FROM identifiers AS i WHERE i.value = $7::text "
+    "AND i.encounter = q.encounter AND i.type NOT IN ('AN', 'VN') "
+    "AND ($8::text IS NULL OR i.authority = $8::text)))"
+)
+_QUERY_PAGE = "ORDER BY q.id LIMIT $2"
+QUERIES_ALL = _read(_QUERIES, _QUERY_PAGE)
+QUERIES_OF_NUMBER = _read(_QUERIES, "AND q.number = $4::text", _QUERY_PAGE)
+QUERIES_OF_ENCOUNTER = _read(_QUERIES, "AND q.encounter = $5::text", _QUERY_PAGE)
+QUERIES_OF_OWNERS = _read(_QUERIES, "AND q.provider = ANY($9::text[])", _QUERY_PAGE)
+
+_RESOURCE = "SELECT type, id, version, client, message, written FROM resources WHERE type = $1 AND id = $2"
+RESOURCE_NEWEST = _read(_RESOURCE, "ORDER BY version DESC LIMIT 1")
+RESOURCE_VERSION = _read(_RESOURCE, "AND version = $3")
+
+DRAW_COUNTS = _read("SELECT sample, frame, count(*) FROM draws GROUP BY sample, frame")
+COUNTS = _read(
+    "SELECT 'messages', state, count(*) FROM messages GROUP BY state",
+    "UNION ALL SELECT 'holds', kind, count(*) FROM holds WHERE state = 'open' GROUP BY kind",
+    "UNION ALL SELECT 'deliveries', state, count(*) FROM deliveries GROUP BY state",
+    "UNION ALL SELECT 'encounters', stage, count(*) FROM encounters GROUP BY stage",
+)
+
+_EVENT = "SELECT seq, hash, at, actor, action, subject, encounter, message, detail FROM events"
+EVENTS_PAGE = _read(_EVENT, "WHERE seq > $1 AND seq <= $2 AND at >= $3 ORDER BY seq")
+EVENTS_OF_ENCOUNTER = _read(_EVENT, "WHERE encounter = $1 AND seq > $2 AND at >= $3 ORDER BY seq LIMIT $4")
+LAST_EVENT = _read("SELECT coalesce(max(seq), 0) FROM events")
+UNSEALED = _read("SELECT seq, hash FROM events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3")
+HIGHEST_EVENT = Read(
+    sqlite="SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'",
+    postgres="SELECT greatest((SELECT max(seq) FROM events), (SELECT max(last_seq) FROM seals), 0)",
+)
+
+_SEAL = "SELECT id, size, last_seq, root, sealed, key_id, signature FROM seals"
+LAST_SEAL = _read(_SEAL, "ORDER BY id DESC LIMIT 1")
+SEALS_PAGE = _read(_SEAL, "WHERE id > $1 ORDER BY id LIMIT $2")
+LEAF_BLOCKS_PAGE = _read("SELECT number, leaves FROM leaf_blocks WHERE number >= $1 ORDER BY number LIMIT $2")

@@ -1,0 +1,249 @@
+"""Every statement that writes, in two forms built once, at import, from constants: row by row for SQLite (the driver
+repeats it over many rows), and all rows in one statement for PostgreSQL (`unnest` of one array a column).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SqlValue = str | int | bytes | None
+Row = tuple[SqlValue, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Write:
+    """A statement, and what it means when it changes fewer rows than it was given."""
+
+    name: str
+    sqlite: str
+    postgres: str
+    guarded: bool
+    """Fewer rows changed than sent: somebody else changed one of them, and the step is a `Conflict`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    type: str
+
+
+def _columns(text: str) -> tuple[_Column, ...]:
+    """`id bigint, body bytea` -> its columns."""
+    return tuple(_Column(*part.split()) for part in text.split(","))
+
+
+def _names(columns: Sequence[_Column]) -> str:
+    return ", ".join(column.name for column in columns)
+
+
+def _arrays(columns: Sequence[_Column]) -> str:
+    """`$1::bigint[], $2::bytea[]`"""
+    return ", ".join(f"${place}::{column.type}[]" for place, column in enumerate(columns, start=1))
+
+
+def _marks(columns: Sequence[_Column]) -> str:
+    """`?1, ?2`"""
+    return ", ".join(f"?{place}" for place, _ in enumerate(columns, start=1))
+
+
+def _insert(table: str, columns: str, then: str = "", *, guarded: bool = True) -> Write:
+    """Rows in the order sent. `then` is an ON CONFLICT clause; without one a row that stands already is an error."""
+    into = " ".join(("INSERT INTO", table, "(", _names(_columns(columns)), ")"))
+    return Write(
+        name=table,
+        sqlite=" ".join((into, "VALUES (", _marks(_columns(columns)), ")", then)).strip(),
+        postgres=" ".join((into, "SELECT * FROM unnest(", _arrays(_columns(columns)), ")", then)).strip(),
+        guarded=guarded,
+    )
+
+
+def _change(table: str, keys: str, expected: str, new: str) -> Write:
+    """One UPDATE a row: `new` columns are set where `keys` and `expected` columns still have the given values.
+
+    Parameters come in the order keys, expected, new. An expected column is given by its old value.
+    """
+    found, old, fresh = _columns(keys), _columns(expected), _columns(new)
+    where = (*found, *old)
+    marks = {column.name: f"?{place}" for place, column in enumerate(where, start=1)}
+    first = len(where) + 1
+    given = [_Column("w" + str(place), column.type) for place, column in enumerate((*where, *fresh), start=1)]
+    return Write(
+        name=table,
+        sqlite=" ".join(
+            (
+                "UPDATE",
+                table,
+                "SET",
+                ", ".join(f"{column.name} = ?{place}" for place, column in enumerate(fresh, start=first)),
+                "WHERE",
+                " AND ".join(f"{name} = {mark}" for name, mark in marks.items()),
+            )
+        ),
+        postgres=" ".join(
+            (
+                "UPDATE",
+                table,
+                "AS t SET",
+                ", ".join(f"{column.name} = w.w{place}" for place, column in enumerate(fresh, start=first)),
+                "FROM unnest(",
+                _arrays(given),
+                ") AS w (",
+                _names(given),
+                ") WHERE",
+                " AND ".join(f"t.{column.name} = w.w{place}" for place, column in enumerate(where, start=1)),
+            )
+        ),
+        guarded=True,
+    )
+
+
+def _remove(table: str, keys: str) -> Write:
+    """Rows that need not be there any more."""
+    columns = _columns(keys)
+    marks = " AND ".join(f"{column.name} = ?{place}" for place, column in enumerate(columns, start=1))
+    among = (_names(columns), ") IN (SELECT * FROM unnest(", _arrays(columns), "))")
+    return Write(
+        name=table,
+        sqlite=" ".join(("DELETE FROM", table, "WHERE", marks)),
+        postgres=" ".join(("DELETE FROM", table, "WHERE (", *among)),
+        guarded=False,
+    )
+
+
+_NEW = "WHERE w.w1 = ANY(ARRAY(SELECT id FROM kept))"
+_REPEAT = "ON CONFLICT (control, feed, digest) DO NOTHING"
+_STANDS = "ON CONFLICT DO NOTHING"
+
+_MESSAGE = (
+    "id bigint, feed text, format text, type text, control text, digest bytea, state text, reason text, "
+    "encounter text, received bigint, replay_of bigint"
+)
+_EVENT = "at bigint, actor text, action text, subject text, encounter text, message bigint, detail bytea, hash bytea"
+
+MESSAGES = _insert("messages", _MESSAGE)
+KEPT = _insert("messages", _MESSAGE, _REPEAT, guarded=False)
+"""A repeat is left out, not an error: its sender is told what it was told before."""
+_PAYLOAD = "id bigint, payload bytea, reply bytea"
+PAYLOADS = _insert("payloads", _PAYLOAD)
+
+
+def _keep() -> str:
+    """PostgreSQL's whole `keep`: messages, and for those that are new their bytes and events, in one statement and so
+    in one round trip. Parameters: a message's columns, its payload and reply, its event's columns. Gives the new ids.
+    """
+    message, payload, event = _columns(_MESSAGE), _columns(_PAYLOAD)[1:], _columns(_EVENT)
+    sent = [_Column("w" + str(place), column.type) for place, column in enumerate((*message, *payload, *event), 1)]
+    own, bytes_, told = (
+        ", ".join("w." + column.name for column in part)
+        for part in (
+            sent[: len(message)],
+            (sent[0], *sent[len(message) : len(message) + len(payload)]),
+            sent[len(message) + len(payload) :],
+        )
+    )
+    return " ".join(
+        (
+            "WITH w AS MATERIALIZED (SELECT * FROM unnest(",
+            _arrays(sent),
+            ") WITH ORDINALITY AS w (",
+            _names(sent),
+            ", place)), kept AS (INSERT INTO messages (",
+            _names(message),
+            ") SELECT",
+            own,
+            "FROM w ORDER BY w.place",
+            _REPEAT,
+            "RETURNING id), bytes AS (INSERT INTO payloads (",
+            _names(_columns(_PAYLOAD)),
+            ") SELECT",
+            bytes_,
+            "FROM w",
+            _NEW,
+            "ORDER BY w.place), told AS (INSERT INTO events (",
+            _names(event),
+            ") SELECT",
+            told,
+            "FROM w",
+            _NEW,
+            "ORDER BY w.place) SELECT id FROM kept",
+        )
+    )
+
+
+KEEP_POSTGRES = _keep()
+RESOURCES = _insert("resources", "type text, id text, version bigint, client text, message bigint, written bigint")
+OUTCOMES = _change("messages", "id bigint", "state text", "state text, reason text, encounter text")
+CONTENTS = _insert("documents", "encounter text, digest text, content_type text, body bytea", _STANDS, guarded=False)
+
+_LISTED = "stage text, total text, class text, payer text, coder text, changed bigint, due bigint"
+NEW_ENCOUNTERS = _insert("encounters", "key text, version bigint, body bytea, fingerprint text, " + _LISTED)
+ENCOUNTERS = _change(
+    "encounters", "key text", "version bigint", "version bigint, body bytea, fingerprint text, " + _LISTED
+)
+ENCOUNTERS_REVIEWED = _change(
+    "encounters", "key text", "version bigint", "version bigint, fingerprint text, " + _LISTED
+)
+"""What was decided about the encounter changed, the encounter itself did not: its body is not written again."""
+_NUMBER = "value text, type text, authority text, facility text, encounter text"
+IDENTIFIERS_GONE = _remove("identifiers", _NUMBER)
+"""A number that was corrected: it must lead nobody here any more."""
+IDENTIFIERS = _insert("identifiers", _NUMBER, _STANDS, guarded=False)
+NEW_HOLDS = _insert("holds", "id bigint, encounter text, kind text, rule text, state text, body bytea")
+HOLDS = _change("holds", "id bigint", "encounter text", "state text, body bytea")
+NEW_QUERIES = _insert(
+    "queries", "id bigint, number text, encounter text, provider text, status text, changed bigint, body bytea"
+)
+QUERIES = _change("queries", "id bigint", "encounter text", "status text, changed bigint, body bytea")
+DECISIONS = _insert("decisions", "id bigint, encounter text, body bytea")
+DRAWS = _insert("draws", "sample text, frame text, position bigint, encounter text, chosen bigint")
+CLAIMS = _insert("claims", "id bigint, number text, version bigint, destination text, encounter text, body bytea")
+NEW_DELIVERIES = _insert(
+    "deliveries",
+    "id bigint, claim bigint, encounter text, destination text, state text, attempts bigint, due bigint, "
+    "payload bytea, body bytea",
+)
+DELIVERIES = _change(
+    "deliveries",
+    "id bigint",
+    "state text, attempts bigint",
+    "state text, attempts bigint, due bigint, payload bytea, body bytea",
+)
+ATTEMPTS = _insert(
+    "attempts", "delivery bigint, number bigint, owner text, epoch bigint, payload_hash text, started bigint"
+)
+EVENTS = _insert("events", _EVENT)
+SEALS = _insert(
+    "seals",
+    "id bigint, size bigint, last_seq bigint, root bytea, sealed bigint, key_id text, signature bytea",
+)
+LEAF_BLOCKS = _insert(
+    "leaf_blocks", "number bigint, leaves bytea", "ON CONFLICT (number) DO UPDATE SET leaves = excluded.leaves"
+)
+
+IN_ORDER: tuple[Write, ...] = (
+    MESSAGES,
+    PAYLOADS,
+    RESOURCES,
+    OUTCOMES,
+    CONTENTS,
+    NEW_ENCOUNTERS,
+    ENCOUNTERS,
+    ENCOUNTERS_REVIEWED,
+    IDENTIFIERS_GONE,
+    IDENTIFIERS,
+    NEW_HOLDS,
+    HOLDS,
+    NEW_QUERIES,
+    QUERIES,
+    DECISIONS,
+    DRAWS,
+    CLAIMS,
+    NEW_DELIVERIES,
+    DELIVERIES,
+    ATTEMPTS,
+    SEALS,
+    LEAF_BLOCKS,
+    EVENTS,
+)
+"""The order in which a commit runs them. Events are last: a step that conflicts has taken no place in the trail."""

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import hl7
@@ -21,7 +22,11 @@ import hl7
 from bench.measured import ROOT, Row, median, show
 from bench.messages import dft
 from gateway.app import Gateway, tune_collector
+from gateway.audit.events import Action, Event
+from gateway.case import Case
 from gateway.config import Config, Feed
+from gateway.encounter.identity import EncounterKey, Identifier
+from gateway.store.interface import CaseChange, Step
 
 ROUNDS = 3
 WANTED = {"sqlite": 2500 / 700, "postgresql": 1250 / 700}
@@ -85,13 +90,34 @@ async def speed(store: str, work: Path, first: int, count: int) -> float:
         return count / seconds
 
 
-async def fill(store: str, work: Path, first: int, count: int) -> None:
-    """Store `count` encounters by taking as many messages the whole way."""
+async def fill(store: str, work: Path, count: int) -> None:
+    """Store `count` encounters as the pipeline leaves them: with holds, numbers and events, each with its own key."""
     async with _gateway(store, work) as gateway:
-        for at in range(first, first + count, 20_000):
-            await _keep(gateway, at, min(20_000, first + count - at))
-            while await gateway.pipeline.work_once():
-                pass
+        await _keep(gateway, 99_000_000, 1)
+        await gateway.pipeline.work_once()
+        (item,) = await gateway.store.worklist((), (), "MAIN:HAR:HB099", 1)
+        pattern = (await gateway.store.cases([item.key]))[item.key]
+        for at in range(0, count, 512):
+            await gateway.store.commit(_filling(gateway, pattern, range(at, min(at + 512, count))))
+
+
+def _filling(gateway: Gateway, pattern: Case, numbers: range) -> Step:
+    """A step that stores an encounter like `pattern` for each number."""
+    step = Step()
+    encounter = pattern.encounter
+    assert encounter is not None
+    for number in numbers:
+        key = EncounterKey("MAIN", "HAR", f"ZB{number * 7919 % 1_000_003:09d}{number}")
+        identifiers = (Identifier(value=key.number, authority="HAR", type="AN"),)
+        alike = encounter.model_copy(update={"key": key, "identifiers": identifiers})
+        holds = tuple(h.model_copy(update={"id": gateway.ids.next(), "encounter": str(key)}) for h in pattern.holds)
+        case = Case(str(key), 1, alike, holds)
+        step.cases.append(CaseChange(Case(str(key)), case, "0" * 64, "waiting", total=Decimal("836.00")))
+        for _ in range(4):
+            step.events.append(
+                Event(gateway.clock.now(), "gateway", Action.ENCOUNTER_CHANGED, f"encounter/{key}", str(key))
+            )
+    return step
 
 
 def run(stored: int, count: int = 6_000) -> list[Row]:
@@ -126,7 +152,7 @@ def run(stored: int, count: int = 6_000) -> list[Row]:
 
 
 def _with_many_stored(url: str, work: Path, stored: int, count: int, few: float) -> Row:
-    asyncio.run(fill(url, work, 1_000_000, stored))
+    asyncio.run(fill(url, work, stored))
     after = [asyncio.run(speed(url, work, 10_000_000 + turn * count, count)) for turn in range(ROUNDS)]
     return Row(
         f"on sqlite with {stored:,} encounters stored",

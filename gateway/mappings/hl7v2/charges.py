@@ -1,0 +1,173 @@
+"""Charges (FT1, chapter 6, 6.5.1): what each says, under an id of its own, and what it points to."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from decimal import Decimal
+
+from pydantic import TypeAdapter
+
+from gateway.encounter.change import Places
+from gateway.encounter.model import Charge, ChargeKind
+from gateway.mappings.hl7v2.coded import CodedParts
+from gateway.mappings.hl7v2.codes import Code, Pointers
+from gateway.mappings.hl7v2.diagnoses import DiagnosisList
+from gateway.mappings.hl7v2.mapped import FeedProfile
+from gateway.mappings.hl7v2.plan import Span, Values
+from gateway.mappings.hl7v2.procedures import PERFORMERS
+from gateway.mappings.hl7v2.reading import Reading
+
+_CHARGES = TypeAdapter(tuple[Charge, ...])
+_PERFORMERS = ("rendering", "ordering", "supervising")
+_BILLED = frozenset({ChargeKind.CHARGE, ChargeKind.CREDIT})
+_MARKS = {
+    ChargeKind.CREDIT: "CD",
+    ChargeKind.PAYMENT: "PY",
+    ChargeKind.ADJUSTMENT: "AJ",
+    ChargeKind.COPAYMENT: "CO",
+}
+"""What sets the id of a credit apart from its charge's: sites send both under one FT1-2."""
+
+
+class ChargeList:
+    """The charges of one message, in its order. None is left out, whatever is missing from it."""
+
+    def __init__(self, reading: Reading, source: FeedProfile, message_id: int, coded: CodedParts) -> None:
+        self._reading = reading
+        self._source = source
+        self._diagnoses = coded.listed
+        self._procedures = coded.done
+        self._plan = source.dialect.plans["charges"]
+        self._pointed = self._plan.place("diagnoses")
+        self._ids: set[str] = set()
+        self._digest = ""
+        self.places: list[Places] = []
+        self._beside = _beside(reading, coded.listed)
+        self._said: list[Values] = []
+        problems, noted = reading.problems, len(reading.problems)
+        plan, said, places = self._plan, self._said, self.places
+        for number, span, values, mask in plan.each(reading):
+            mask = self._charge(values, number, span, mask)
+            if len(problems) > noted:
+                reading.attribute(str(values["id"]), noted)
+                noted = len(problems)
+            places += plan.places(mask, len(said), number)
+            values["source"] = source.name
+            values["origin"] = f"{message_id} FT1[{number}]"
+            said.append(values)
+
+    def items(self) -> tuple[Charge, ...]:
+        """The charges."""
+        return _CHARGES.validate_python(self._said)
+
+    def _charge(self, values: Values, number: int, span: Span, mask: int) -> int:
+        """Turn what the fields said into a charge's values; the mask of places that still count."""
+        kind = values.get("kind")
+        if not isinstance(kind, ChargeKind):
+            kind = values["kind"] = self._unsaid_kind(number)
+        id = values.get("id")
+        if not isinstance(id, str) or kind is not ChargeKind.CHARGE or id in self._ids:
+            id = values["id"] = self._id(id, kind, number)
+        self._ids.add(id)
+        mask = self._code(values, number, mask)
+        if "unit_amount" in values:
+            mask = self._amount(values, mask)
+        self._procedure(values, span)
+        values["diagnoses"] = self._pointers(values.get("diagnoses"), number, span)
+        if kind is not ChargeKind.CREDIT:
+            values.pop("reverses", None)
+        return mask
+
+    def _unsaid_kind(self, number: int) -> ChargeKind:
+        """What a charge without a known transaction type is: by the dialect's table, else a charge with a problem."""
+        kind = self._source.dialect.lookups["transaction"].get("")
+        if isinstance(kind, ChargeKind):
+            return kind
+        text = "the transaction type is missing or unknown: whether it is a charge must be decided by hand"
+        self._problem("charge-unmapped", number, "kind", text)
+        return ChargeKind.CHARGE
+
+    def _id(self, said: object, kind: ChargeKind, number: int) -> str:
+        """The sender's transaction id; else, the same for the same bytes, the message's digest and the position."""
+        id = said if isinstance(said, str) else f"{self._message_digest()}.{number}"
+        mark = _MARKS.get(kind)
+        if mark is not None:
+            id = f"{id}.{mark}"
+        if id in self._ids:
+            text = "the transaction id stands twice in the message; both are kept"
+            self._problem("charge-id-repeated", number, "id", text)
+            id = f"{id}.{number}"
+        return id
+
+    def _problem(self, rule: str, number: int, field: str, text: str) -> None:
+        self._reading.problem(rule, f"FT1[{number}]-{self._plan.place(field)}", text)
+
+    def _message_digest(self) -> str:
+        if not self._digest:
+            self._digest = hashlib.sha256(self._reading.message.encode()).hexdigest()[:16]
+        return self._digest
+
+    def _code(self, values: Values, number: int, mask: int) -> int:
+        chosen = values.pop("code", None)
+        local = values.get("local_code")
+        if isinstance(chosen, Code):
+            values["code"], values["system"] = chosen
+            if not isinstance(local, str) or chosen.code == local.upper():
+                values.pop("local_code", None)
+                return self._plan.without(mask, "local_code")
+            return mask
+        known = self._source.dialect.charge_codes.get(local) if isinstance(local, str) else None
+        if known is not None:
+            values["code"], values["system"] = known.code, known.system
+            values.setdefault("modifiers", known.modifiers)
+            values.setdefault("revenue_code", known.revenue_code)
+        elif values["kind"] in _BILLED:
+            said = "no code" if local is None else "no code of a system that charges are billed by"
+            text = f"the charge has {said}; map it in the dialect's charge_codes or mend it at its source"
+            self._problem("charge-unmapped", number, "code", text)
+        return mask
+
+    def _amount(self, values: Values, mask: int) -> int:
+        each = values.pop("unit_amount", None)
+        units = values.get("units")
+        if "amount" not in values and isinstance(each, Decimal) and isinstance(units, Decimal):
+            values["amount"] = each * units
+            return mask
+        return self._plan.without(mask, "unit_amount")
+
+    def _procedure(self, values: Values, span: Span) -> None:
+        """The providers, and what the charge's own procedure (PR1) says that the charge does not."""
+        providers = [p for n in _PERFORMERS if (p := values.pop(n, None)) is not None]
+        claimed = self._procedures.claim(span, values.get("code"))
+        if claimed is not None:
+            procedure, number = claimed
+            if not providers:
+                providers = [p for n in PERFORMERS if (p := procedure.get(n)) is not None]
+            if not values.get("modifiers") and procedure.get("modifiers"):
+                values["modifiers"] = procedure["modifiers"]
+                place = {"modifiers": self._procedures.modifier_place}
+                self.places.append(Places(f"charges[{len(self._said)}]", f"PR1[{number}]", place))
+        if not values.get("modifiers"):
+            values.pop("modifiers", None)
+        values["providers"] = tuple(providers)
+
+    def _pointers(self, codes: object, number: int, span: Span) -> tuple[str, ...]:
+        """The codes of FT1-19, first pointer first; without any, those of the DG1 segments that stand beside it."""
+        if isinstance(codes, Pointers):
+            return self._diagnoses.point(codes, number, self._pointed)
+        first, last = bisect_left(self._beside, (span[0], "")), bisect_left(self._beside, (span[1], ""))
+        return tuple(dict.fromkeys(code for _, code in self._beside[first:last]))
+
+
+def _beside(reading: Reading, diagnoses: DiagnosisList) -> list[tuple[int, str]]:
+    """The DG1 segments that belong to the charge before them.
+
+    After the last of several charges they describe the visit (the structure DFT_P03), so a charge owns them only where
+    they stand between charges too, or where there is but one charge.
+    """
+    charges = reading.message.positions("FT1")
+    if not charges or not diagnoses.positions:
+        return []
+    between = any(charges[0] < position < charges[-1] for position, _ in diagnoses.positions)
+    return diagnoses.positions if between or len(charges) == 1 else []

@@ -1,0 +1,226 @@
+"""Which canonical fields a dialect may place, and of which kind each is. A new field is a new row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.encounter.model import (
+    ChargeKind,
+    CodeSystem,
+    DiagnosisUse,
+    DocumentKind,
+    DocumentStatus,
+    EncounterClass,
+    ProviderRole,
+)
+from gateway.mappings.hl7v2 import codes, kinds
+from gateway.mappings.hl7v2.kinds import Parse, Read
+from gateway.mappings.hl7v2.providers import provider, providers
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A value in one place: it may be transformed and looked up before `parse` reads it."""
+
+    parse: Parse | None = None
+    table: str | None = None
+    lenient: bool = False
+    """A value that the table does not know is no problem: the field is just not set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """A value of several components or repetitions."""
+
+    read: Read
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Codes, chosen by what the dialect's `table` says of their systems: one of those that are wanted."""
+
+    choose: Callable[[codes.Systems, frozenset[CodeSystem]], Read]
+    table: str
+    wanted: frozenset[CodeSystem]
+
+
+Kind = Single | Composite | Coded
+
+TEXT = Single()
+DATE = Single(kinds.parse_date)
+BIRTH_DATE = Single(kinds.parse_birth_date)
+INSTANT = Single(kinds.parse_instant)
+NUMBER = Single(kinds.parse_number)
+RANK = Single(kinds.parse_rank)
+CODE = Single(kinds.parse_code)
+NAME = Composite(kinds.name)
+ADDRESS = Composite(kinds.address)
+IDENTIFIERS = Composite(kinds.identifiers)
+MODIFIERS = Composite(kinds.modifiers)
+
+
+ALIASES = {
+    "unit_amount": "amount",
+    "parent": "replaces",
+    "availability": "status",
+    **{role.value: f"providers.{role}" for role in (ProviderRole.RENDERING, ProviderRole.ORDERING)},
+    ProviderRole.SUPERVISING.value: "providers.supervising",
+    ProviderRole.OPERATING.value: "providers.operating",
+}
+"""Where fields that have no canonical twin end up, for the places of values."""
+
+
+UNREMEMBERED = frozenset(
+    {
+        *(("patient", name) for name in ("identifiers", "name", "birth_date", "address", "phone")),
+        *(("visit", name) for name in ("account", "number", "admitted", "discharged")),
+        *(("guarantor", name) for name in ("name", "address")),
+        *(("coverages", name) for name in ("member_id", "subscriber", "subscriber_birth_date", "subscriber_address")),
+        *(("charges", name) for name in ("id", "reverses")),
+        *(("documents", name) for name in ("id", "title", "written", "parent")),
+        *(("coding", name) for name in ("coded",)),
+    }
+)
+"""Fields that tell one patient or message from another. What others say comes again and again, and is read once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Fields that are read together. With an `anchor`, once for each such segment; its other segments are those that
+    stand between it and the next, or before the first of all.
+    """
+
+    fields: dict[str, Kind]
+    anchor: str | None = None
+
+
+GROUPS: dict[str, Group] = {
+    "patient": Group(
+        {
+            "identifiers": IDENTIFIERS,
+            "name": NAME,
+            "birth_date": BIRTH_DATE,
+            "sex": Single(table="sex"),
+            "address": ADDRESS,
+            "phone": Composite(kinds.phone),
+        }
+    ),
+    "visit": Group(
+        {
+            "encounter_class": Single(table="encounter_class"),
+            "type": TEXT,
+            "service": TEXT,
+            "location": TEXT,
+            "place_of_service": CODE,
+            "admitted": INSTANT,
+            "discharged": INSTANT,
+            "disposition": CODE,
+            "account": Composite(kinds.identifier("AN", ours=True)),
+            "number": Composite(kinds.identifier("VN", ours=True)),
+        }
+    ),
+    "providers": Group(
+        {
+            "attending": Composite(provider(ProviderRole.ATTENDING)),
+            "referring": Composite(provider(ProviderRole.REFERRING)),
+            "consulting": Composite(providers(ProviderRole.CONSULTING)),
+            "admitting": Composite(provider(ProviderRole.ADMITTING)),
+        }
+    ),
+    "guarantor": Group({"name": NAME, "relationship": Single(table="relationship"), "address": ADDRESS}),
+    "coverages": Group(
+        {
+            "rank": RANK,
+            "payer": Composite(kinds.identifier()),
+            "payer_name": TEXT,
+            "plan": TEXT,
+            "filing": Single(table="filing"),
+            "member_id": TEXT,
+            "group_number": TEXT,
+            "relationship": Single(table="relationship"),
+            "subscriber": NAME,
+            "subscriber_birth_date": BIRTH_DATE,
+            "subscriber_sex": Single(table="sex"),
+            "subscriber_address": ADDRESS,
+        },
+        "IN1",
+    ),
+    "diagnoses": Group(
+        {
+            "code": Coded(codes.one, "diagnosis_system", codes.DIAGNOSIS),
+            "system": TEXT,
+            "use": Single(table="diagnosis_use"),
+            "rank": RANK,
+            "present_on_admission": Single(table="present_on_admission"),
+            "description": TEXT,
+            "action": CODE,
+        },
+        "DG1",
+    ),
+    "procedures": Group(
+        {
+            "code": Coded(codes.one, "procedure_system", codes.PROCEDURE),
+            "system": TEXT,
+            "modifiers": MODIFIERS,
+            "performed": DATE,
+            "rank": RANK,
+            "operating": Composite(provider(ProviderRole.OPERATING)),
+            "rendering": Composite(provider(ProviderRole.RENDERING)),
+        },
+        "PR1",
+    ),
+    "charges": Group(
+        {
+            "id": TEXT,
+            "kind": Single(table="transaction"),
+            "code": Coded(codes.charged, "procedure_system", codes.CHARGE),
+            "local_code": TEXT,
+            "modifiers": MODIFIERS,
+            "units": NUMBER,
+            "amount": NUMBER,
+            "unit_amount": NUMBER,
+            "start": DATE,
+            "end": DATE,
+            "diagnoses": Coded(codes.many, "diagnosis_system", codes.DIAGNOSIS),
+            "rendering": Composite(provider(ProviderRole.RENDERING)),
+            "ordering": Composite(provider(ProviderRole.ORDERING)),
+            "supervising": Composite(provider(ProviderRole.SUPERVISING)),
+            "revenue_code": CODE,
+            "place_of_service": CODE,
+            "reverses": TEXT,
+        },
+        "FT1",
+    ),
+    "documents": Group(
+        {
+            "id": TEXT,
+            "kind": Single(table="document_kind", lenient=True),
+            "type": TEXT,
+            "title": TEXT,
+            "status": Single(table="document_status"),
+            "availability": Single(table="document_availability"),
+            "author": Composite(provider(ProviderRole.AUTHOR)),
+            "written": INSTANT,
+            "parent": TEXT,
+        }
+    ),
+    "coding": Group({"coder": TEXT, "encoder": TEXT, "coded": INSTANT, "drg": CODE}),
+}
+
+TABLES: dict[str, type[StrEnum] | frozenset[str] | None] = {
+    "sex": frozenset("FMU"),
+    "encounter_class": EncounterClass,
+    "relationship": frozenset({"self", "spouse", "child", "other"}),
+    "filing": None,
+    "diagnosis_use": DiagnosisUse,
+    "diagnosis_system": CodeSystem,
+    "procedure_system": CodeSystem,
+    "present_on_admission": frozenset("YNUW1"),
+    "transaction": ChargeKind,
+    "document_kind": DocumentKind,
+    "document_status": DocumentStatus,
+    "document_availability": DocumentStatus,
+}
+"""The tables a dialect may fill, and the canonical values that they may give; None allows any text."""

@@ -133,6 +133,12 @@ class Victim:
         return await self.process.wait()
 
 
+    def put_down(self) -> None:
+        """Leave no process behind, whatever happened."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+
+
 async def _listens(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -196,15 +202,18 @@ async def kill_loop(work: Path, reference: Path, peer: BillingEndpoint, kills: i
     chance = random.Random(seed)  # noqa: S311 - when to kill, not a secret
     victim = prepare(work, reference, peer.url)
     tally = Tally(visits=iter(range(1, 10_000_000)))
-    await victim.start()
-    async with _sending(victim, tally):
-        for _ in range(kills):
-            await asyncio.sleep(chance.uniform(0.05, 0.6))
-            await victim.end(signal.SIGKILL)
-            tally.kills += 1
-            await victim.start()
-    await _drained(victim)
-    status = await victim.end(signal.SIGTERM)
+    try:
+        await victim.start()
+        async with _sending(victim, tally):
+            for _ in range(kills):
+                await asyncio.sleep(chance.uniform(0.05, 0.6))
+                await victim.end(signal.SIGKILL)
+                tally.kills += 1
+                await victim.start()
+        await _drained(victim)
+        status = await victim.end(signal.SIGTERM)
+    finally:
+        victim.put_down()
     if status != 0:
         raise RuntimeError(f"the gateway ended with {status} when asked to stop; see {work / 'log'}")
     return tally

@@ -24,6 +24,8 @@ from gateway.encounter.model import (
 from gateway.encounter.record import Record
 
 _UNSOURCED = {"source": None, "origin": None}
+_CODE_ONLY = {**_UNSOURCED, "description": None}
+"""A claim carries a diagnosis' code, not the words that a feed puts beside it."""
 
 
 class Line(Record):
@@ -63,7 +65,7 @@ class Billable(Record):
 
     def fingerprint(self) -> str:
         """SHA-256, hexadecimal, over all that is billed. Where a value came from does not count."""
-        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()
 
 
 def billed_charges(encounter: Encounter) -> tuple[Charge, ...]:
@@ -138,7 +140,7 @@ def billable(encounter: Encounter) -> Billable:
         ),
         coverages=tuple(sorted(encounter.coverages, key=lambda c: c.rank if c.rank is not None else 1_000)),
         providers=tuple([_bare(p) for p in encounter.providers]),
-        diagnoses=tuple(d.model_copy(update=_UNSOURCED) for d in diagnoses),
+        diagnoses=tuple(d.model_copy(update=_CODE_ONLY) for d in diagnoses),
         procedures=tuple(p.model_copy(update=_UNSOURCED) for p in encounter.procedures),
         lines=tuple([_line(charge, positions, visit) for charge in charges]),
         drg=encounter.coding.drg,

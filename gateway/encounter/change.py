@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from functools import cached_property
+from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.encounter.identity import EncounterKey, Identifier
 from gateway.encounter.model import (
@@ -18,6 +19,7 @@ from gateway.encounter.model import (
     Document,
     Encounter,
     Guarantor,
+    Origins,
     Patient,
     Procedure,
     Provider,
@@ -65,9 +67,12 @@ class Content:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Places:
-    """Where the values of one canonical group stand in the message: `charges[0]`, `FT1[1]`, {`code`: `25.1`}."""
+    """Where the values of one canonical group stand in the message: `charges[0]`, `FT1[1]`, {`code`: `25.1`}.
+
+    Mappings give the same object for the same places again, so that they are written out once.
+    """
 
     group: str
     segment: str
@@ -75,7 +80,8 @@ class Places:
     joint: str = "-"
     """What stands between the two: `PV1-44`, but `Encounter.period.start`."""
 
-    def expand(self) -> dict[str, str]:
+    @cached_property
+    def written(self) -> Mapping[str, str]:
         """Canonical path -> place, as {`charges[0].code`: `FT1[1]-25.1`}."""
         return {f"{self.group}.{name}": f"{self.segment}{self.joint}{place}" for name, place in self.fields.items()}
 
@@ -118,7 +124,7 @@ class Change:
 
     def origins(self) -> dict[str, str]:
         """Every value's place in the message: canonical path -> place."""
-        return {path: place for group in self.places for path, place in group.expand().items()}
+        return {path: place for group in self.places for path, place in group.written.items()}
 
 
 def merge(current: RecordT | None, said: RecordT) -> RecordT:
@@ -132,14 +138,18 @@ def combine(current: tuple[ItemT, ...], said: Items[ItemT]) -> tuple[ItemT, ...]
     """The list after the message. Order is kept; an item keeps its position when it is said again."""
     match said.mode:
         case Mode.REPLACE:
-            return tuple(item for item in current if not item.id.startswith(said.within)) + said.items
+            return _without(tuple(item for item in current if not item.id.startswith(said.within)), said) + said.items
         case Mode.REMOVE:
-            gone = {item.id for item in said.items}
-            return tuple(item for item in current if item.id not in gone)
+            return _without(current, said)
         case Mode.ADD:
             by_id = {item.id: item for item in current}
             by_id.update((item.id, item) for item in said.items)
             return tuple(by_id.values())
+
+
+def _without(current: tuple[ItemT, ...], said: Items[ItemT]) -> tuple[ItemT, ...]:
+    ids = {item.id for item in said.items}
+    return tuple(item for item in current if item.id not in ids)
 
 
 def _diagnoses(current: tuple[Diagnosis, ...], said: Items[Diagnosis]) -> tuple[Diagnosis, ...]:
@@ -147,7 +157,7 @@ def _diagnoses(current: tuple[Diagnosis, ...], said: Items[Diagnosis]) -> tuple[
     if said.mode is not Mode.REPLACE:
         return combine(current, said)
     uses = {item.use for item in said.items} or {DiagnosisUse.FINAL}
-    return tuple(item for item in current if item.use not in uses) + said.items
+    return _without(tuple(item for item in current if item.use not in uses), said) + said.items
 
 
 def _charges(current: tuple[Charge, ...], said: Items[Charge]) -> tuple[Charge, ...]:
@@ -155,10 +165,10 @@ def _charges(current: tuple[Charge, ...], said: Items[Charge]) -> tuple[Charge, 
 
 
 def _match_credits(charges: tuple[Charge, ...]) -> tuple[Charge, ...]:
-    """Ties each unmatched credit to the one charge with its code, date, units and amount that nothing reverses yet.
+    """Ties each unmatched credit to a charge with its code, date, units and amount that nothing reverses yet.
 
-    With none, or more than one alike from which none can be told, the first in order is taken only when they are
-    equal in all that is billed; otherwise the credit stays unmatched and is found by the edits.
+    Among several the first in order is taken when they are equal in all that is billed: then it is all one which is
+    taken back. Otherwise, and with none, the credit stays unmatched and is found by the edits.
     """
     if not any(c.kind is ChargeKind.CREDIT and c.reverses is None for c in charges):
         return charges
@@ -167,14 +177,17 @@ def _match_credits(charges: tuple[Charge, ...]) -> tuple[Charge, ...]:
     for index, credit in enumerate(charges):
         if credit.kind is not ChargeKind.CREDIT or credit.reverses:
             continue
-        match = next(
-            (c for c in charges if c.kind is ChargeKind.CHARGE and c.id not in reversed_ids and _offsets(credit, c)),
-            None,
-        )
-        if match is not None:
-            reversed_ids.add(match.id)
-            result[index] = credit.model_copy(update={"reverses": match.id})
+        alike = [c for c in charges if c.kind is ChargeKind.CHARGE and c.id not in reversed_ids and _offsets(credit, c)]
+        if alike and all(_billed_alike(alike[0], other) for other in alike[1:]):
+            reversed_ids.add(alike[0].id)
+            result[index] = credit.model_copy(update={"reverses": alike[0].id})
     return tuple(result)
+
+
+def _billed_alike(one: Charge, other: Charge) -> bool:
+    """Whether two charges differ in nothing but their names and where they came from."""
+    unnamed = {"id": "", "source": None, "origin": None}
+    return one.model_copy(update=unnamed) == other.model_copy(update=unnamed)
 
 
 def _offsets(credit: Charge, charge: Charge) -> bool:
@@ -189,43 +202,58 @@ def _offsets(credit: Charge, charge: Charge) -> bool:
 
 
 def _identifiers(current: tuple[Identifier, ...], said: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
-    return current + tuple(i for i in said if i not in current)
+    return tuple(dict.fromkeys((*current, *said)))
 
 
-def _origins(current: dict[str, str], change: Change) -> dict[str, str]:
-    """Places of single values; list items carry their own `origin`."""
-    said = {
-        path: f"{change.message} {place}"
-        for group in change.places
-        if "[" not in group.group
-        for path, place in group.expand().items()
-    }
-    return {**current, **said} if said else current
+def _origins(current: Origins, change: Change) -> Origins:
+    """Places of single values, by message; what is said again is the later message's. List items carry their own."""
+    said: dict[str, str] = {}
+    for group in change.places:
+        if "[" not in group.group:
+            said.update(group.written)
+    if not said:
+        return current
+    kept = {message: {path: at for path, at in places.items() if path not in said} for message, places in current.items()}
+    return {**{message: places for message, places in kept.items() if places}, str(change.message): said}
 
 
-def _problems(current: tuple[Problem, ...], change: Change) -> tuple[Problem, ...]:
-    """A problem ends when a later message says the same item or the same segment again."""
+def _problems(before: Encounter, change: Change, after: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """A problem ends when a later message says the same item or the same segment again, or its item is gone.
+
+    `after` holds the lists that the message changed.
+    """
+    current, said = before.problems, tuple(dict.fromkeys(change.problems))
     if not current:
-        return change.problems
+        return said
     groups = [group for group in (change.charges, change.diagnoses, change.procedures) if group]
-    items = {item.id for group in groups for item in group.items}
+    items = {item.id for group in groups for item in group.items} | _gone(before, after)
     again = tuple(prefix for group in groups if group.mode is Mode.REPLACE for prefix in group.within if prefix)
     segments = {places.segment.partition("[")[0] for places in change.places}
     standing = (
         p
         for p in current
-        if (p.code not in items and not p.code.startswith(again) if p.code else p.segment not in segments)
+        if p not in said
+        and (p.code not in items and not p.code.startswith(again) if p.code else p.segment not in segments)
     )
-    return tuple(dict.fromkeys((*standing, *change.problems)))
+    return (*standing, *said)
+
+
+def _gone(before: Encounter, after: Mapping[str, Any]) -> set[str]:
+    """The ids that stood, and no longer stand."""
+    lists: dict[str, Sequence[_Item]] = {
+        "charges": before.charges,
+        "diagnoses": before.diagnoses,
+        "procedures": before.procedures,
+    }
+    changed = {name: stood for name, stood in lists.items() if name in after}
+    stand = {item.id for name in changed for item in after[name]}
+    return {item.id for stood in changed.values() for item in stood} - stand
 
 
 def apply(encounter: Encounter | None, change: Change) -> Encounter:
     """The encounter after the message. A new one when there was none."""
     current = encounter if encounter is not None else Encounter(key=change.key)
-    update: dict[str, object] = {
-        "origins": _origins(current.origins, change),
-        "problems": _problems(current.problems, change),
-    }
+    update: dict[str, Any] = {"origins": _origins(current.origins, change)}
     if change.identifiers:
         update["identifiers"] = _identifiers(current.identifiers, change.identifiers)
     if change.patient is not None:
@@ -249,4 +277,5 @@ def apply(encounter: Encounter | None, change: Change) -> Encounter:
         update["charges"] = _charges(current.charges, change.charges)
     if change.documents is not None:
         update["documents"] = combine(current.documents, change.documents)
+    update["problems"] = _problems(current, change, update)
     return current.model_copy(update=update)

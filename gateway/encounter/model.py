@@ -261,8 +261,13 @@ class Coding(Record):
     drg: str | None = None
 
 
+Origins = dict[str, dict[str, str]]
+
+
 class Encounter(Record):
-    """One billable visit. `origins` names, for each single value said by a feed, the message and the place in it."""
+    """One billable visit. `origins` names, for each single value said by a feed, the message and the place in it:
+    {message id: {canonical path: place}}.
+    """
 
     key: EncounterKey
     identifiers: tuple[Identifier, ...] = ()
@@ -277,11 +282,11 @@ class Encounter(Record):
     documents: tuple[Document, ...] = ()
     coding: Coding = Coding()
     problems: tuple[Problem, ...] = ()
-    origins: dict[str, str] = Field(default_factory=dict)
+    origins: Origins = Field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """The stored form: UTF-8 JSON without the values that nobody said."""
-        return self.model_dump_json(exclude_defaults=True).encode()
+        return self.model_dump_json(exclude_none=True).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Encounter:

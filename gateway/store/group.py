@@ -84,8 +84,8 @@ class Queue:
     keeps: list[Keep] = field(default_factory=list)
     steps: list[Waiting] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.keeps or self.steps)
+    def __len__(self) -> int:
+        return len(self.keeps) + len(self.steps)
 
     def keep(self, message: Message, event: Event, resource: ResourceVersion | None) -> asyncio.Future[Message]:
         done: asyncio.Future[Message] = asyncio.get_running_loop().create_future()

@@ -7,6 +7,7 @@ commit again.
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -196,7 +197,7 @@ class Store(Protocol):
         """Commit durably. Raises Conflict, StoreFault or UncertainCommit."""
         ...
 
-    async def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Message:
+    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Future[Message]:
         """Commit a received message and its event durably, grouped with others; the message that now stands.
 
         When (feed, control, payload) stands already, that earlier message, unchanged, and nothing is written.

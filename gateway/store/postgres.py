@@ -8,6 +8,7 @@ back and written again with a savepoint around each item.
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -136,10 +137,10 @@ class PostgresStore(Reads):
         self._schedule()
         await done
 
-    async def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Message:
+    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Future[Message]:
         done = self._queue.keep(message, event, resource)
         self._schedule()
-        return await done
+        return done
 
     def _schedule(self) -> None:
         if not self._scheduled:

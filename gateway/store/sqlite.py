@@ -11,6 +11,7 @@ rolled back and written again with a savepoint around each item, so that only th
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,9 @@ from gateway.store.sqlite_file import connect, create_private, refuse_unsafe
 from gateway.store.sqlite_log import Checkpoints
 from gateway.store.statements import Read
 from gateway.store.writes import Row, Write
+
+PATIENCE_TURNS = 32
+"""Turns of the loop, of some 20 us each, that a commit waits at most while more and more arrives."""
 
 _BEGIN = "BEGIN IMMEDIATE"
 _COMMIT = "COMMIT"
@@ -53,6 +57,8 @@ class SqliteStore(Reads):
         self._counting = asyncio.Lock()
         self._queue = Queue()
         self._scheduled = False
+        self._gathered = 0
+        self._turns = 0
 
     async def open(self) -> None:
         refuse_unsafe(apsw.sqlite_lib_version())
@@ -117,16 +123,29 @@ class SqliteStore(Reads):
         self._schedule()
         await done
 
-    async def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Message:
+    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Future[Message]:
+        """A future rather than a coroutine: an acknowledgement waits for it without a task of its own."""
         done = self._queue.keep(message, event, resource)
         if not self._scheduled:
             self._schedule()
-        return await done
+        return done
 
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._gathered = 0
+            self._turns = 0
+            asyncio.get_running_loop().call_soon(self._gather)
+
+    def _gather(self) -> None:
+        """Flush as soon as a turn of the loop has brought nothing more: many senders then share one fsync."""
+        waiting = len(self._queue)
+        if waiting > self._gathered and self._turns < PATIENCE_TURNS:
+            self._gathered = waiting
+            self._turns += 1
+            asyncio.get_running_loop().call_soon(self._gather)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         """Write what waits. Whatever happens, everyone who waits is told."""

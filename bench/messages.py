@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _CHARGE = (
     "FT1|{n}|{account}-{n}|{account}|20260302083000^20260302083000|20260302190000|CG|{local}^LOCAL CHARGE^CDM|||1|{amount}"
-    "|{amount}|CARD||||||I25.10^^I10~R07.9^^I10|1093817465^GRAY^ELLEN^^^^MD^^NPI|||||{cpt}^^C4|25"
+    "|{amount}|CARD||||||I25.10^^I10~R07.9^^I10|1093817462^GRAY^ELLEN^^^^MD^^NPI|||||{cpt}^^C4|25"
 )
 _PROCEDURES = ("99284", "93005", "71046", "80053", "85025", "84484", "36415", "96374")
 
@@ -17,7 +17,7 @@ def dft(number: int) -> bytes:
         "EVN|P03|20260302193000|||CLERK1",
         f"PID|1||M{number:08d}^^^GENERAL^MR||TESTER^ALPHA^Q||19610417|F|||12 ELM ST^^SPRINGFIELD^IL^62701||2175550142"
         f"|||M||{account}^^^HAR^AN",
-        f"PV1|1|E|ED^12^A|||||1093817465^GRAY^ELLEN^^^^MD^^NPI|||||||||||V{number:09d}^^^EPIC^VN|||||||||||||||||01"
+        f"PV1|1|E|ED^12^A|||||1093817462^GRAY^ELLEN^^^^MD^^NPI|||||||||||V{number:09d}^^^EPIC^VN|||||||||||||||||01"
         "||||||||20260302080000|20260302140000",
     ]
     for position, (code, name) in enumerate((("I25.10", "A"), ("R07.9", "W"), ("E11.9", "F"), ("I10", "F")), start=1):

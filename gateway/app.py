@@ -41,6 +41,10 @@ class StartFault(Exception):
     """The gateway cannot start. Says why and what to do; holds no secret."""
 
 
+class PipelineFault(Exception):
+    """The pipeline ended by a fault that nobody foresaw. Names its type and place, never its text."""
+
+
 class Gateway:
     """A gateway of one process. `start` it, use it through its sockets, `stop` it.
 
@@ -144,9 +148,10 @@ class Gateway:
 
     def _pipeline_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
-            log.error("gateway.pipeline_ended", fault=type(fault).__name__)
+            where = logs.place(fault.__traceback__)
+            log.error("gateway.pipeline_ended", fault=type(fault).__name__, place=where)
             if self.failed is not None and not self.failed.done():
-                self.failed.set_exception(fault)
+                self.failed.set_exception(PipelineFault(f"the pipeline ended by {type(fault).__name__} at {where}"))
 
     async def _listen_http(self) -> None:
         server = http_server(self)
@@ -193,16 +198,16 @@ def check_all(config: Config) -> list[str]:
 
 
 async def serve_until_stopped(config: Config, started: Callable[[Gateway], None] = lambda gateway: None) -> None:
-    """Serve until SIGTERM or SIGINT, or until the pipeline fails. Raises StartFault."""
+    """Serve until SIGTERM or SIGINT, or until the pipeline fails. Raises StartFault or PipelineFault."""
     logs.configure()
-    gateway = Gateway(config)
-    await gateway.start()
-    tune_collector()
-    started(gateway)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    gateway = Gateway(config)
+    await gateway.start()
+    tune_collector()
+    started(gateway)
     stopping = asyncio.create_task(stop.wait())
     try:
         assert gateway.failed is not None  # noqa: S101 - processing was asked for

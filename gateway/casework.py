@@ -5,9 +5,12 @@ Messages, people, deliveries and the clock all come through `advance`; nothing e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from gateway.audit.events import Action, Event
 from gateway.case import Case, Draw
@@ -28,6 +31,8 @@ from gateway.review.stage import stage
 from gateway.store.interface import CaseChange
 
 GATEWAY = "gateway"
+UNDECIDED = ""
+"""The fingerprint while codes are not final and nobody has decided anything: nothing can be bound to it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +44,43 @@ class Advanced:
     released: Claim | None = None
 
 
+class Draws(Protocol):
+    """The part of the store that a sampler counts by."""
+
+    async def draw_counts(self) -> dict[tuple[str, str], int]: ...
+
+
 class Sampler:
     """Gives each eligible encounter the next place in its sample's frame.
 
-    The counts are of committed draws plus those handed out since; `restore` puts them back to what the store holds
-    after a commit that failed. The store refuses two draws of one place, so a sample is exact whatever happens.
+    Whoever decides on encounters does so in a `turn`, from the decision to its commit. So no place is given out while
+    an earlier one may still come to nothing, and no frame has a gap; after a turn that failed, what it gave out is
+    counted again. The store refuses two draws of one place, whatever other gateways do: a sample stays exact.
     """
 
     def __init__(self, counts: dict[tuple[str, str], int]) -> None:
         self._counts = dict(counts)
+        self._turn = asyncio.Lock()
+        self._given = False
+        self._stale = False
 
-    def restore(self, counts: dict[tuple[str, str], int]) -> None:
-        self._counts = dict(counts)
+    @asynccontextmanager
+    async def turn(self, store: Draws) -> AsyncIterator[None]:
+        """The right to draw, until what was drawn is committed or lost. One at a time."""
+        async with self._turn:
+            if self._stale:
+                self._counts = await store.draw_counts()
+                self._stale = False
+            self._given = False
+            try:
+                yield
+            except BaseException:
+                self._stale = self._given
+                raise
 
     def draw(self, sample: Sample, unit: str) -> Draw:
         """The next place of `unit`'s frames in `sample`, and whether it is one of the chosen."""
+        self._given = True
         number = self._counts.get((sample.name, unit), 0)
         self._counts[sample.name, unit] = number + 1
         frame, position = divmod(number, sample.of)
@@ -99,51 +126,57 @@ class Casework:
         if current is None:
             raise ValueError(f"case {case.key} has no encounter to decide on")
         billed = billable(current)
-        print_ = billed.fingerprint()
-        draws = case.draws + self._draw(case, current, billed, now)
-        after = replace(
-            case,
+        decided = (*case.decisions, *decisions)
+        print_ = billed.fingerprint() if decided or case.claims or current.coding.final else UNDECIDED
+        context = self._edit_context(current, billed, now)
+        draws = case.draws + self._draw(case, current, context)
+        sent = case.deliveries if deliveries is None else tuple(deliveries)
+        findings = self._findings(case.claims, sent, draws, current, context, print_)
+        standing = case.holds if holds is None else tuple(holds)
+        after = Case(
+            key=case.key,
             version=case.version + 1,
             encounter=current,
-            queries=case.queries if queries is None else tuple(queries),
-            deliveries=case.deliveries if deliveries is None else tuple(deliveries),
-            decisions=case.decisions + tuple(decisions),
-            draws=draws,
-        )
-        findings = self._findings(after, current, billed, print_, now)
-        standing = case.holds if holds is None else tuple(holds)
-        after = replace(
-            after,
             holds=reconcile(standing, findings, encounter=case.key, fingerprint=print_, now=now, next_id=self._next_id),
+            queries=case.queries if queries is None else tuple(queries),
+            decisions=decided,
+            draws=draws,
+            claims=case.claims,
+            deliveries=sent,
         )
         after, claim = self._release(after, billed, print_, now)
         events = _events(case, after, actor=actor, now=now, message=message, claim=claim)
         return Advanced(self._change(case, after, billed, print_, findings), events, claim)
 
     def _findings(
-        self, case: Case, encounter: Encounter, billed: Billable, print_: str, now: datetime
+        self,
+        claims: Sequence[Claim],
+        deliveries: Sequence[Delivery],
+        draws: Sequence[Draw],
+        encounter: Encounter,
+        context: EditContext,
+        print_: str,
     ) -> tuple[Finding, ...]:
-        sampled = tuple(draw.sample for draw in case.draws if draw.chosen)
-        findings = assess(encounter, self._policy, self._edit_context(encounter, billed, now), sampled)
-        if case.claims:
-            return (*findings, *_late(case.claims[-1], print_), *_undelivered(case.claims[-1], case.deliveries))
-        if billed.lines and encounter.coding.final:
-            return (*findings, *release_findings(billed, self._routes))
+        sampled = tuple([draw.sample for draw in draws if draw.chosen])
+        findings = assess(encounter, self._policy, context, sampled)
+        if claims:
+            return (*findings, *_late(claims[-1], print_), *_undelivered(claims[-1], deliveries))
+        if context.billable.lines and encounter.coding.final:
+            return (*findings, *release_findings(context.billable, self._routes))
         return findings
 
-    def _draw(self, case: Case, encounter: Encounter, billed: Billable, now: datetime) -> tuple[Draw, ...]:
+    def _draw(self, case: Case, encounter: Encounter, context: EditContext) -> tuple[Draw, ...]:
         """Places in the samples that the encounter has become eligible for: once its codes are final, and only once."""
-        if not self._policy.samples or not encounter.coding.final or not billed.lines or case.claims:
+        if not self._policy.samples or not encounter.coding.final or not context.billable.lines or case.claims:
             return ()
         drawn = {draw.sample for draw in case.draws}
-        eligible = self._policy.eligible(encounter, self._edit_context(encounter, billed, now))
+        eligible = self._policy.eligible(encounter, context)
         return tuple(self.sampler.draw(sample, unit) for sample, unit in eligible if sample.name not in drawn)
 
     def _release(self, case: Case, billed: Billable, print_: str, now: datetime) -> tuple[Case, Claim | None]:
-        if case.claims:
+        if case.claims or any(hold.state is HoldState.OPEN for hold in case.holds):
             return case, None
-        open_holds = tuple(hold for hold in case.holds if hold.state is HoldState.OPEN)
-        route = gate(open_holds, billed, self._routes)
+        route = gate(case.holds, billed, self._routes)
         if not isinstance(route, Route):
             return case, None
         claim = freeze(

@@ -6,14 +6,15 @@ APScheduler only ticks; what is due stands in the store, so that nothing is lost
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from gateway.case import Case
 from gateway.casework import Casework
 from gateway.clock import Clock
 from gateway.logs import logger
-from gateway.store.interface import Conflict, Step, Store
+from gateway.store.interface import Conflict, Step, Store, StoreFault
 
 log = logger("clockwork")
 
@@ -50,8 +51,9 @@ class Clockwork:
 async def _guarded(name: str, tick: Tick) -> None:
     try:
         await tick()
-    except Exception as error:  # noqa: BLE001 - a tick must not end the ticking; it is logged, and it comes again
-        log.error("clockwork.tick_failed", tick=name, fault=type(error).__name__)
+    except Exception:
+        # A tick must not end the ticking: it comes again.
+        log.exception("clockwork.tick_failed", tick=name)
 
 
 class DueEncounters:
@@ -66,16 +68,24 @@ class DueEncounters:
         self._on_released = on_released
 
     async def __call__(self) -> int:
-        """Advance what is due; how many encounters were looked at."""
+        """Advance what is due; how many encounters were looked at. One that cannot be advanced stops no other."""
         now = self._clock.now()
         keys = await self._store.due_encounters(now, DUE_AT_A_TIME)
         cases = await self._store.cases(keys)
         for case in cases.values():
-            advanced = self._casework.advance(case, now=now)
             try:
-                await self._store.commit(Step(cases=[advanced.change], events=advanced.events))
+                await self._look(case, now)
             except Conflict:
                 continue  # a message or a person was faster; if it is still due, the next tick finds it
-            if advanced.released is not None:
-                self._on_released()
+            except StoreFault:
+                raise
+            except Exception:
+                log.exception("clockwork.encounter_failed")  # it stays due, and is looked at again
         return len(keys)
+
+    async def _look(self, case: Case, now: datetime) -> None:
+        async with self._casework.sampler.turn(self._store):
+            advanced = self._casework.advance(case, now=now)
+            await self._store.commit(Step(cases=[advanced.change], events=advanced.events))
+        if advanced.released is not None:
+            self._on_released()

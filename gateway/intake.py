@@ -1,4 +1,4 @@
-"""The way in: recognise a repeat, keep, acknowledge. Whatever the transport, nothing is acknowledged before it is kept."""
+"""The way in, whatever the transport: recognise a repeat, keep, and only then acknowledge."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ class Backlog:
         self._listeners: list[Callable[[bool], None]] = []
         self.congested = False
         self.arrived: Callable[[], None] = lambda: None
-        """Called when a message was added: wakes the pipeline."""
+        """Called when a message waits in the store: wakes the pipeline."""
 
     @property
     def count(self) -> int:
         return self._count
 
     def listen(self, listener: Callable[[bool], None]) -> None:
-        """`listener(True)` asks to pause reading, `listener(False)` to go on."""
+        """`listener(True)` asks to pause reading, `listener(False)` to go on. Who comes late is told what holds."""
         self._listeners.append(listener)
+        if self.congested:
+            listener(True)
 
     def reset(self, count: int) -> None:
         """What the store says: at start, and whenever another process may have changed it."""
@@ -44,8 +46,13 @@ class Backlog:
         self._tell()
 
     def add(self) -> None:
-        self._count += 1
+        """One more stands in the store."""
+        self.expect()
         self.arrived()
+
+    def expect(self) -> None:
+        """One more is being kept: it counts from now on, and can be processed once it stands."""
+        self._count += 1
         if self._count >= self._high and not self.congested:
             self._tell()
 
@@ -104,7 +111,7 @@ class Intake:
             message=message.id,
             detail={"type": received.type, "sha256": digest.hex()},
         )
-        self._backlog.add()
+        self._backlog.expect()
         return self._keep(message, event, resource)
 
     async def _keep(self, message: Message, event: Event, resource: ResourceVersion | None) -> Message:
@@ -113,6 +120,8 @@ class Intake:
         except BaseException:
             self._backlog.done(1)
             raise
-        if kept.id != message.id:
+        if kept.id == message.id:
+            self._backlog.arrived()
+        else:
             self._backlog.done(1)
         return kept

@@ -57,10 +57,16 @@ class _Batch:
     def finish(self) -> Step:
         """The step to commit: one change a case, from what was read to what it came to."""
         self.step.cases = [
-            replace(change, before=self.before[key], after=replace(change.after, version=self.before[key].version + 1))
+            change if change.before is self.before[key] else replace(change, before=self.before[key])
             for key, change in self.changes.items()
         ]
         return self.step
+
+    def current(self, key: str) -> Case:
+        """The case as it has become, under the version that was read: a batch is one step of it."""
+        case = self.after[key]
+        version = self.before[key].version
+        return case if case.version == version else replace(case, version=version)
 
 
 class _Turns:
@@ -104,29 +110,34 @@ class Pipeline:
 
     async def run(self) -> None:
         """Work until `stop`; what is unprocessed when it starts is taken first."""
-        self._backlog.reset(await self._store.backlog())
+        counted = False
         while not self._stopping:
             try:
-                worked = await self.work_once()
-            except StoreFault as fault:
-                log.error("pipeline.store_fault", fault=type(fault).__name__)
+                if not counted:
+                    self._backlog.reset(await self._store.backlog())
+                    counted = True
+                # Before the look, not after it: what arrives meanwhile wakes the rest.
+                self._wake.clear()
+                if not await self.work_once():
+                    counted = await self._rest()
+            except StoreFault:
+                log.exception("pipeline.store_fault")
+                counted = False
                 await asyncio.sleep(FAULT_PAUSE)
-                continue
-            if not worked:
-                await self._rest()
 
     def stop(self) -> None:
         """End after the batch in hand."""
         self._stopping = True
         self._wake.set()
 
-    async def _rest(self) -> None:
-        self._wake.clear()
+    async def _rest(self) -> bool:
+        """Wait for a message; False when none was told of, so that the store must be asked."""
         try:
             async with asyncio.timeout(IDLE_SECONDS):
                 await self._wake.wait()
         except TimeoutError:
-            self._backlog.reset(await self._store.backlog())
+            return False
+        return True
 
     async def work_once(self) -> int:
         """Process the oldest unprocessed messages, at most one batch; how many there were."""
@@ -137,33 +148,42 @@ class Pipeline:
             await self._process(messages)
         except StoreFault:
             raise
-        except Exception as error:
-            if not isinstance(error, Conflict):
-                log.error("pipeline.batch_failed", fault=type(error).__name__, count=len(messages))
-            self._casework.sampler.restore(await self._store.draw_counts())
-            for message in messages:
-                await self._alone(message)
+        except Conflict:
+            await self._each(messages)
+        except Exception:
+            log.exception("pipeline.batch_failed", count=len(messages))
+            await self._each(messages)
         self._backlog.done(len(messages))
         return len(messages)
 
+    async def _each(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            await self._alone(message)
+
     async def _alone(self, message: Message, tries: int = 5) -> None:
-        """One message by itself: taken again on a conflict, set aside on any fault of its own."""
+        """One message by itself: taken again on a conflict, set aside on any fault of its own.
+
+        One that conflicts each time is set aside too: left where it is, later ones of its encounter would overtake it.
+        """
         for _ in range(tries):
             try:
                 await self._process([message])
             except Conflict:
-                self._casework.sampler.restore(await self._store.draw_counts())
                 current = await self._store.message(message.id)
                 if current is None or current.state is not MessageState.RECEIVED:
                     return
             except StoreFault:
                 raise
             except Exception as error:
-                log.error("pipeline.message_failed", fault=type(error).__name__, message=message.id, feed=message.feed)
+                log.exception("pipeline.message_failed", message=message.id, feed=message.feed)
                 await self._set_aside(message, f"internal: {type(error).__name__} while processing; see the log")
                 return
             else:
                 return
+        log.error("pipeline.always_conflicts", message=message.id, feed=message.feed, count=tries)
+        await self._set_aside(
+            message, f"conflict: its encounter changed {tries} times while it was processed; replay it"
+        )
 
     async def _set_aside(self, message: Message, reason: str) -> None:
         step = Step()
@@ -172,6 +192,8 @@ class Pipeline:
             await self._store.commit(step)
         except Conflict:
             log.info("pipeline.already_settled", message=message.id)
+        else:
+            self._on_processed(message, MessageState.SET_ASIDE)
 
     async def _process(self, messages: Sequence[Message]) -> None:
         now = self._clock.now()
@@ -187,10 +209,11 @@ class Pipeline:
         batch.before = await self._store.cases({key for _, _, key in addressed})
         batch.after = dict(batch.before)
         released = False
-        for message, change, key in addressed:
-            released |= self._advance(batch, message, change, key, now)
-            await turns.give()
-        await self._store.commit(batch.finish())
+        async with self._casework.sampler.turn(self._store):
+            for message, change, key in addressed:
+                released |= self._advance(batch, message, change, key, now)
+                await turns.give()
+            await self._store.commit(batch.finish())
         by_id = {message.id: message for message in messages}
         for outcome in batch.step.outcomes:
             self._on_processed(by_id[outcome.id], outcome.state)
@@ -223,7 +246,7 @@ class Pipeline:
         return addressed
 
     def _advance(self, batch: _Batch, message: Message, change: Change, key: str, now: datetime) -> bool:
-        case = batch.after[key]
+        case = batch.current(key)
         encounter = apply(case.encounter or Encounter(key=EncounterKey.parse(key)), change)
         advanced = self._casework.advance(
             case, encounter=encounter, actor=f"feed:{message.feed}", message=message.id, now=now

@@ -29,8 +29,9 @@ def numbers(change: Change) -> list[Number]:
 class Resolver:
     """Finds the encounter of each message of a batch, in order, counting those that earlier ones of it began.
 
-    An account number decides. A visit number leads to the one encounter that has it when the message names no
-    account, or when that encounter was begun by the visit number alone. Nothing is guessed from a patient.
+    The number that keys the message, by its feed's choice, decides: an encounter that has it is the one. Failing that,
+    another of its numbers leads to an encounter that was begun under that very number: a visit registered before its
+    account was known, an account whose visits are billed together. Nothing is guessed from a patient.
     """
 
     def __init__(self, known: Mapping[Number, Iterable[str]]) -> None:
@@ -39,32 +40,29 @@ class Resolver:
     def key(self, change: Change) -> str:
         """The key of the encounter. MappingError when the numbers lead to more than one."""
         said = numbers(change)
-        key = self._by_account(said) or self._by_visit(said) or str(change.key)
+        named = (change.key.authority, change.key.number)
+        keying = [number for number in said if number[2:] == named][:1]
+        others = [number for number in said if number not in keying]
+        found = self._leading(keying)
+        begun = {key for number in others for key in self._known.get(number, ()) if _is_keyed_by(key, number)}
+        if len(found) > 1:
+            found = found & (begun or self._leading(others)) or found
+        key = _only(found or begun) or str(change.key)
         for number in said:
             self._known.setdefault(number, set()).add(key)
         return key
 
-    def _by_account(self, said: list[Number]) -> str | None:
-        return self._only({key for number in said if number[1] == ACCOUNT for key in self._known.get(number, ())})
+    def _leading(self, said: Iterable[Number]) -> set[str]:
+        return {key for number in said for key in self._known.get(number, ())}
 
-    def _by_visit(self, said: list[Number]) -> str | None:
-        accountless = not any(number[1] == ACCOUNT for number in said)
-        return self._only(
-            {
-                key
-                for number in said
-                if number[1] == VISIT
-                for key in self._known.get(number, ())
-                if accountless or EncounterKey.parse(key).number == number[3]
-            }
+
+def _is_keyed_by(key: str, number: Number) -> bool:
+    return EncounterKey.parse(key)[1:] == number[2:]
+
+
+def _only(keys: set[str]) -> str | None:
+    if len(keys) > 1:
+        raise MappingError(
+            "ambiguous-encounter", "", f"its numbers lead to {len(keys)} encounters; name the account in the message"
         )
-
-    @staticmethod
-    def _only(keys: set[str]) -> str | None:
-        if len(keys) > 1:
-            raise MappingError(
-                "ambiguous-encounter",
-                "",
-                f"its numbers lead to {len(keys)} encounters; name the account in the message",
-            )
-        return next(iter(keys), None)
+    return next(iter(keys), None)

@@ -41,7 +41,8 @@ class Rules:
 
     def edit_context(self, encounter: Encounter, billed: Billable, now: datetime) -> EditContext:
         """What the edits are given: the facility's day at `now`."""
-        return EditContext(self.icd10, now.astimezone(self.zone).date(), billed, zone=self.zone)
+        day = now.astimezone(self.zone).date()
+        return EditContext(self.icd10, day, billed, zone=self.zone, limits=self.policy.edit_limits)
 
 
 def load_rules(config: Config) -> Rules:

@@ -1,4 +1,4 @@
-"""What a delivery's move means for its case: its stage, and the hold that a refusal or an unknown outcome opens or ends."""
+"""What a delivery's move means for its case: its stage, and the hold that a refusal or a lost outcome opens or ends."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The audit trail as people and systems read it: FHIR AuditEvents, one a line."""
+"""The audit trail as people and systems read it: FHIR AuditEvents, one a line. And what the doors write into it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
@@ -10,7 +11,12 @@ import orjson
 from gateway.audit.events import Action, Event
 from gateway.clock import Clock
 from gateway.mappings.fhir.audit import audit_event
-from gateway.store.interface import Step, Store, StoredEvent
+from gateway.store.interface import Step, Store, StoredEvent, StoreFault
+
+REFUSALS_HELD = 1000
+"""Different refusals that may wait for one commit; further ones are counted together."""
+UNKNOWN_CALLER = "unknown"
+"""The actor of a refusal when nobody was recognised. No client can be called so: a client's actor has a colon."""
 
 
 def resource_of(stored: StoredEvent) -> dict[str, object]:
@@ -47,3 +53,58 @@ class Trail:
         detail: dict[str, object] = {"since": since.isoformat()} if since else {}
         event = Event(self._clock.now(), actor, Action.AUDIT_EXPORTED, "audit/export", encounter, None, detail)
         await self._store.commit(Step(events=[event]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """One kind of refusal: `route` is the route's pattern, `caller` None when nobody was recognised."""
+
+    status: int
+    method: str
+    route: str
+    caller: str | None
+
+    def event(self, since: datetime, count: int) -> Event:
+        actor = f"client:{self.caller}" if self.caller is not None else UNKNOWN_CALLER
+        detail: dict[str, object] = {"status": self.status, "method": self.method, "count": count}
+        return Event(since, actor, Action.ACCESS_REFUSED, f"route{self.route}", detail=detail)
+
+
+_UNLISTED = _Refusal(0, "any", "/unlisted", None)
+
+
+class Refusals:
+    """Refusals of access on their way into the trail. They wait in memory, so that no request waits for a commit.
+
+    Alike refusals between two commits are one event with their count: whoever tries a thousand tokens writes one line,
+    not a thousand. Memory is bounded: what does not fit is counted as `route/unlisted`.
+    """
+
+    def __init__(self, store: Store, clock: Clock, held: int = REFUSALS_HELD) -> None:
+        self._store = store
+        self._clock = clock
+        self._held = held
+        self._waiting: dict[_Refusal, tuple[datetime, int]] = {}
+
+    def refused(self, status: int, method: str, route: str, caller: str | None) -> None:
+        """Take note; never blocks."""
+        self._count(_Refusal(status, method, route, caller), self._clock.now(), 1)
+
+    async def commit(self) -> int:
+        """Commit what waits as events, all together; how many. After a StoreFault, which is raised, it waits again."""
+        taken, self._waiting = self._waiting, {}
+        if not taken:
+            return 0
+        try:
+            await self._store.commit(Step(events=[refusal.event(*said) for refusal, said in taken.items()]))
+        except StoreFault:
+            for refusal, (since, count) in taken.items():
+                self._count(refusal, since, count)
+            raise
+        return len(taken)
+
+    def _count(self, refusal: _Refusal, since: datetime, count: int) -> None:
+        if refusal not in self._waiting and len(self._waiting) >= self._held:
+            refusal = _UNLISTED
+        began, before = self._waiting.get(refusal, (since, 0))
+        self._waiting[refusal] = (min(began, since), before + count)

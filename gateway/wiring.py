@@ -26,13 +26,14 @@ from gateway.desk.queries import QueryDesk
 from gateway.desk.settling import Settling
 from gateway.desk.work import Work
 from gateway.message import Message
+from gateway.metrics import Metrics
 from gateway.release.render import X12Renderer
 from gateway.release.render_fhir import FhirRenderer
 from gateway.replay import replay
 from gateway.sealing import Sealer
 from gateway.settlement import Settlement
 from gateway.store.interface import MessageQuery, Store
-from gateway.trail import Trail
+from gateway.trail import Refusals, Trail
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -108,9 +109,26 @@ def _lanes(config: Config, client: httpx.AsyncClient, clock: Clock) -> Iterator[
                 yield Lane(sender, FhirRenderer(config.billing), destination.concurrency)
 
 
+class Witness:
+    """Who hears of HTTP answers and refusals: the metrics of both, the audit trail of refusals."""
+
+    def __init__(self, metrics: Metrics, refusals: Refusals) -> None:
+        self._metrics = metrics
+        self._refusals = refusals
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        self._metrics.answered(route, status, seconds)
+
+    def refused(self, status: int, method: str, route: str, caller: str | None) -> None:
+        self._metrics.refused(status, method, route, caller)
+        self._refusals.refused(status, method, route, caller)
+
+
 def http_server(gateway: Gateway) -> HttpServer:
     """The HTTP server with every route."""
-    return HttpServer(routes(gateway), Callers(gateway.config.clients), gateway.config.http, observer=gateway.metrics)
+    config = gateway.config
+    witness = Witness(gateway.metrics, gateway.refusals)
+    return HttpServer(routes(gateway), Callers(config.clients), config.http, observer=witness)
 
 
 def routes(gateway: Gateway) -> list[Route]:

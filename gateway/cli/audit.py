@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -94,7 +95,7 @@ def export(
 
     async def work(store: Store) -> None:
         await Trail(store, SystemClock()).told("user:operator", encounter=encounter, since=moment)
-        with sys.stdout.buffer if output is None else output.open("wb") as out:
+        with nullcontext(sys.stdout.buffer) if output is None else output.open("wb") as out:
             async for piece in _lines(store, encounter, moment, form):
                 out.write(piece)
 

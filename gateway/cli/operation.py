@@ -13,13 +13,15 @@ from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, fail, read_config
 
 def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run the gateway until it is told to stop (SIGTERM or Ctrl-C)."""
-    from gateway.app import StartFault, serve_until_stopped
+    from gateway.app import PipelineFault, StartFault, serve_until_stopped
 
     settings = read_config(config)
     try:
         asyncio.run(serve_until_stopped(settings))
     except StartFault as fault:
         fail(f"the gateway cannot start: {fault}", 3)
+    except PipelineFault as fault:
+        fail(f"the gateway has ended: {fault}", 4)
 
 
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:

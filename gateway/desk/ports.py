@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -52,7 +53,9 @@ class CaseStore(Protocol):
 
 
 class Sampling(Protocol):
-    def restore(self, counts: dict[tuple[str, str], int]) -> None: ...
+    def turn(self, store: CaseStore) -> AbstractAsyncContextManager[None]:
+        """The right to draw, until what was drawn is committed or lost."""
+        ...
 
 
 class Advance(Protocol):

@@ -66,17 +66,14 @@ class Work:
         """Carry out `decision` on the case of `key`. Refusal BUSY when others were faster three times."""
         for _ in range(TRIES):
             case, encounter = await self.case(key)
-            decided = decision(case, encounter, self.clock.now())
-            if isinstance(decided, Unchanged):
-                return decided.result
             try:
-                await self.store.commit(_step(key, decided))
+                async with self.casework.sampler.turn(self.store):
+                    decided = decision(case, encounter, self.clock.now())
+                    if isinstance(decided, Unchanged):
+                        return decided.result
+                    await self.store.commit(_step(key, decided))
             except Conflict:
-                self.casework.sampler.restore(await self.store.draw_counts())
                 continue
-            except BaseException:
-                self.casework.sampler.restore(await self.store.draw_counts())
-                raise
             if decided.advance.released is not None:
                 self.on_released(decided.advance.released)
             return decided.result(decided.advance)

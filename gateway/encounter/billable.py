@@ -96,14 +96,21 @@ def _bare(provider: Provider) -> Provider:
     return Provider(role=provider.role, npi=provider.npi, name=provider.name, organization=provider.organization)
 
 
-def _rendering(charge: Charge) -> Provider | None:
-    for provider in charge.providers:
-        if provider.role is ProviderRole.RENDERING:
-            return _bare(provider)
-    return None
+def _renderings(charges: tuple[Charge, ...]) -> list[Provider | None]:
+    """Who rendered each charge. Most charges of an encounter share one provider: each is made once."""
+    made: dict[int, Provider] = {}
+    found: list[Provider | None] = []
+    for charge in charges:
+        who = None
+        for provider in charge.providers:
+            if provider.role is ProviderRole.RENDERING:
+                who = made.get(id(provider)) or made.setdefault(id(provider), _bare(provider))
+                break
+        found.append(who)
+    return found
 
 
-def _line(charge: Charge, positions: dict[str, int], visit: Visit) -> Line:
+def _line(charge: Charge, rendering: Provider | None, positions: dict[str, int], visit: Visit) -> Line:
     return Line(
         charge=charge.id,
         code=charge.code,
@@ -115,7 +122,7 @@ def _line(charge: Charge, positions: dict[str, int], visit: Visit) -> Line:
         pointers=tuple([positions[code] for code in charge.diagnoses if code in positions]),
         revenue_code=charge.revenue_code,
         place_of_service=charge.place_of_service or visit.place_of_service,
-        rendering=_rendering(charge),
+        rendering=rendering,
     )
 
 
@@ -142,7 +149,9 @@ def billable(encounter: Encounter) -> Billable:
         providers=tuple([_bare(p) for p in encounter.providers]),
         diagnoses=tuple(d.model_copy(update=_CODE_ONLY) for d in diagnoses),
         procedures=tuple(p.model_copy(update=_UNSOURCED) for p in encounter.procedures),
-        lines=tuple([_line(charge, positions, visit) for charge in charges]),
+        lines=tuple(
+            [_line(charge, who, positions, visit) for charge, who in zip(charges, _renderings(charges), strict=True)]
+        ),
         drg=encounter.coding.drg,
     )
 

@@ -129,7 +129,7 @@ class Change:
 
 def merge(current: RecordT | None, said: RecordT) -> RecordT:
     """`current` with the fields that `said` sets. Nested groups (a name, an address) are replaced whole."""
-    if current is None:
+    if current is None or not current.model_fields_set:
         return said
     return current.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
 

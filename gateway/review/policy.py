@@ -139,10 +139,17 @@ class Policy(Record):
             max_line_units=self.limits.max_line_units,
         )
 
+    @property
+    def edit_limits(self) -> Limits:
+        """What the policy sets for the edits; a context made with it need not be made again."""
+        return self._edit_limits
+
     def edit(self, encounter: Encounter, context: EditContext) -> tuple[Finding, ...]:
         """What the edits find, by this policy's limits and severities; each finding once."""
         found: dict[tuple[str, str], Finding] = {}
-        for finding in examine(encounter, replace(context, limits=self._edit_limits)):
+        if context.limits is not self._edit_limits:
+            context = replace(context, limits=self._edit_limits)
+        for finding in examine(encounter, context):
             weighed = self._weigh(finding)
             if weighed is not None:
                 found.setdefault(weighed.identity, weighed)

@@ -56,6 +56,7 @@ class CaseChange:
     before: Case
     after: Case
     fingerprint: str
+    """Empty while nothing can be bound to it: codes are not final, and nobody has decided anything."""
     stage: str
     total: Decimal = Decimal(0)
     due: datetime | None = None

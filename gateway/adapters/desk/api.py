@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 import orjson
@@ -28,7 +28,7 @@ from gateway.adapters.desk.models import (
 )
 from gateway.adapters.desk.openapi import openapi
 from gateway.adapters.http.body import parsed
-from gateway.adapters.http.exchange import NDJSON, Answer, Call, Caller, Fault, told
+from gateway.adapters.http.exchange import LARGEST_ID, NDJSON, Answer, Call, Caller, Fault, own_id, told
 from gateway.adapters.http.routing import PUBLIC, Parameter, Route
 from gateway.desk.desk import Desk, Dossier, Filters, Ruling
 from gateway.desk.queries import QueryDesk
@@ -197,7 +197,7 @@ class DeskApi:
             feed=call.query.get("feed"),
             control=call.query.get("control"),
             encounter=call.query.get("encounter"),
-            before=_number(call, "before", 0, 2**63 - 1) or None,
+            before=_number(call, "before", 0, LARGEST_ID) or None,
             limit=limit,
         )
         with refusals_told():
@@ -316,19 +316,20 @@ def _actor(caller: Caller) -> str:
 
 
 def _id(call: Call) -> int:
-    text = call.params["id"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 19):
+    id_ = own_id(call.params["id"])
+    if id_ is None:
         raise Fault(404, "An id is a number")
-    return int(text)
+    return id_
 
 
 def _number(call: Call, name: str, default: int, most: int) -> int:
     text = call.query.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and 1 <= int(text) <= most):
+    number = own_id(text)
+    if number is None or not 1 <= number <= most:
         raise Fault(400, f"Give a number from 1 to {most}", where=name)
-    return int(text)
+    return number
 
 
 def _words(call: Call, name: str, known: set[str]) -> list[str]:
@@ -344,7 +345,8 @@ def _moment(call: Call, name: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
+        moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         moment = None
     if moment is None or moment.tzinfo is None:
         raise Fault(400, "Give an instant with its zone, as 2026-01-31T08:00:00Z", where=name)

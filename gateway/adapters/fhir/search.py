@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from multidict import MultiMapping
 
-from gateway.adapters.http.exchange import Fault
+from gateway.adapters.http.exchange import Fault, own_id
 from gateway.encounter.identity import EncounterKey
 from gateway.review.model import Query, QueryStatus
 from gateway.store.interface import QuerySearch
@@ -25,7 +25,6 @@ _MOMENT = re.compile(
     r"(?P<prefix>eq|ne|gt|lt|ge|le|sa|eb|ap)?"
     r"(?P<moment>\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?)"
 )
-_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def _owners(found: TaskSearch, value: str) -> TaskSearch:
 
 
 def _ids(found: TaskSearch, value: str) -> TaskSearch:
-    ids = tuple(int(part) for part in _values("_id", value) if _NUMBER.fullmatch(part))
+    ids = tuple(id_ for part in _values("_id", value) if (id_ := own_id(part)) is not None)
     return replace(found, ids=ids, nothing=found.nothing or not ids)
 
 
@@ -102,28 +101,33 @@ def _last_updated(found: TaskSearch, value: str) -> TaskSearch:
     if match is None or match["prefix"] not in ("gt", "ge", "sa"):
         raise Fault(400, "_lastUpdated takes ge, gt or sa and a date, or a time with its zone", where="_lastUpdated")
     try:
-        moment = datetime.fromisoformat(match["moment"])
-    except ValueError:
+        moment = _first_moment(match["moment"], whole=match["prefix"] != "ge")
+    except (ValueError, OverflowError):
         raise Fault(400, "There is no such date or time", where="_lastUpdated") from None
-    if moment.tzinfo is None:
-        moment = datetime.fromisoformat(match["moment"] + "T00:00:00+00:00")
-        moment += timedelta(days=0 if match["prefix"] == "ge" else 1)
-    elif match["prefix"] != "ge":
-        moment += timedelta(microseconds=1)
     earlier = found.search.changed_from
     return replace(found, search=replace(found.search, changed_from=max(moment, earlier) if earlier else moment))
 
 
+def _first_moment(text: str, *, whole: bool) -> datetime:
+    """The first moment that belongs to what is looked for: from `text` on, or after the `whole` of it."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC) + timedelta(days=1 if whole else 0)
+    return moment.astimezone(UTC) + timedelta(microseconds=1 if whole else 0)
+
+
 def _count(found: TaskSearch, value: str) -> TaskSearch:
-    if not _NUMBER.fullmatch(value):
+    count = own_id(value)
+    if count is None:
         raise Fault(400, "_count takes a number", where="_count")
-    return replace(found, search=replace(found.search, limit=max(1, min(int(value), MAX_COUNT))))
+    return replace(found, search=replace(found.search, limit=max(1, min(count, MAX_COUNT))))
 
 
 def _after(found: TaskSearch, value: str) -> TaskSearch:
-    if not _NUMBER.fullmatch(value):
+    after = own_id(value)
+    if after is None:
         raise Fault(400, "Follow the next link as it was given", where="_after")
-    return replace(found, search=replace(found.search, after=int(value)))
+    return replace(found, search=replace(found.search, after=after))
 
 
 PARAMETERS: dict[str, Callable[[TaskSearch, str], TaskSearch]] = {

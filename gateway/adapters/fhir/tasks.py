@@ -26,7 +26,7 @@ from gateway.adapters.fhir.outcomes import (
 from gateway.adapters.fhir.ports import AskedQuery, Queries
 from gateway.adapters.fhir.refusals import told_as_fault
 from gateway.adapters.fhir.search import TaskSearch, task_search, visible
-from gateway.adapters.http.exchange import Answer, Call, Fault
+from gateway.adapters.http.exchange import Answer, Call, Fault, own_id
 from gateway.adapters.http.routing import Handler, Route
 from gateway.desk.refusals import Reason, Refusal
 from gateway.encounter.change import Change
@@ -145,11 +145,11 @@ class Tasks:
         return resource(questionnaire(asked.query, _fhir(call)), headers=versioned(1, asked.query.asked))
 
     async def _get(self, call: Call) -> AskedQuery:
-        id_ = resource_id(call)
-        if not id_.isdecimal() or len(id_) > 19:
+        id_ = own_id(resource_id(call))
+        if id_ is None:
             raise Fault(404, "There is no resource with this id")
         with told_as_fault():
-            return await self._queries.get(int(id_), call.who)
+            return await self._queries.get(id_, call.who)
 
     @staticmethod
     def _confirms(asked: AskedQuery, body: dict[str, Any]) -> bool:

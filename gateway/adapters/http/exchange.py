@@ -108,6 +108,17 @@ class Call:
         return self.caller
 
 
+LARGEST_ID = 2**63 - 1
+
+
+def own_id(text: str) -> int | None:
+    """An id that the gateway gave, as it stands in an address; None for what can be none."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19):
+        return None
+    number = int(text)
+    return number if number <= LARGEST_ID else None
+
+
 Renderer = Callable[[Fault, str], Answer]
 """Writes a fault in an interface's own form; the second argument is the request's id."""
 

@@ -25,6 +25,7 @@ KEEP_ALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
 """How long what a refused client still sends is drained, so that it can read why."""
 MAX_HEAD_LINE = 8190
+FORBIDDEN = 403
 PIECE = 64 * 1024
 """A longer answer goes out in pieces of this many bytes, each within the time limit: a slow reader is cut too."""
 
@@ -142,7 +143,12 @@ class HttpServer:
             body=body,
             base=self._base(request),
         )
-        return await route.handler(call)
+        try:
+            return await route.handler(call)
+        except Fault as fault:
+            if fault.status == FORBIDDEN and caller is not None:
+                self._observer.refused(fault.status, route.method, route.path, caller.name)
+            raise
 
     def _permitted(self, request: web.BaseRequest, route: Route) -> Caller | None:
         """The caller, once the route's permission is shown to be theirs. Fault 401 or 403."""

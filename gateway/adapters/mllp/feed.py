@@ -11,9 +11,12 @@ from gateway.logs import logger
 from gateway.mappings.hl7v2.ack import AckCode, AckError, ErrorCode, acknowledge
 from gateway.mappings.hl7v2.header import Header, route
 from gateway.message import Format, Received
-from gateway.store.interface import StoreFault
+from gateway.store.interface import StoreFault, Unstorable
 
 log = logger("mllp")
+
+_NOT_KEPT = AckError(ErrorCode.INTERNAL, "the message could not be kept; send it again")
+_UNSTORABLE = AckError(ErrorCode.DATA_TYPE, "the message holds what the store cannot keep")
 
 Acknowledged = Callable[[str, str, float], None]
 """Told of each answer: feed, outcome (kept, repeat, refused), seconds."""
@@ -53,12 +56,16 @@ class FeedReceiver:
         try:
             kept = await self._intake.accept(received, message_id=id)
         except StoreFault as fault:
-            log.error("mllp.not_kept", feed=self._feed, fault=type(fault).__name__)
-            self._acknowledged(self._feed, "refused", time.perf_counter() - started)
-            error = AckError(ErrorCode.INTERNAL, "the message could not be kept; send it again")
-            return acknowledge(header, AckCode.ERROR, now=self._clock.now(), ack_id=self._ack_id(), error=error)
+            return self._not_kept(header, AckCode.ERROR, _NOT_KEPT, fault, started)
+        except Unstorable as fault:
+            return self._not_kept(header, AckCode.REJECT, _UNSTORABLE, fault, started)
         self._acknowledged(self._feed, "kept" if kept.id == id else "repeat", time.perf_counter() - started)
         return kept.reply
+
+    def _not_kept(self, header: Header, code: AckCode, error: AckError, fault: Exception, started: float) -> bytes:
+        log.error("mllp.not_kept", feed=self._feed, fault=type(fault).__name__)
+        self._acknowledged(self._feed, "refused", time.perf_counter() - started)
+        return acknowledge(header, code, now=self._clock.now(), ack_id=self._ack_id(), error=error)
 
     async def _refused(self, header: Header, reason: str, started: float) -> bytes:
         self._acknowledged(self._feed, "refused", time.perf_counter() - started)

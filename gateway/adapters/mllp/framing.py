@@ -6,10 +6,18 @@ START = b"\x0b"
 END = b"\x1c\r"
 
 STRAY_LIMIT = 64 * 1024
-"""Bytes outside frames that a connection may send in all; a peer that sends more does not speak MLLP."""
+"""Bytes that a connection may send between two frames; a peer that sends more does not speak MLLP."""
 
 
-class FrameTooLong(Exception):
+class Broken(Exception):
+    """The stream cannot be read on. `before`: the messages that were complete when it broke."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.before: list[bytes] = []
+
+
+class FrameTooLong(Broken):
     """A frame exceeded the limit. `head` is how it began: enough to name the message in a refusal."""
 
     def __init__(self, head: bytes, limit: int) -> None:
@@ -18,7 +26,7 @@ class FrameTooLong(Exception):
         self.limit = limit
 
 
-class NotMllp(Exception):
+class NotMllp(Broken):
     """The peer sends bytes outside of frames beyond all patience."""
 
 
@@ -57,8 +65,12 @@ class Framer:
             return self._whole(data)
         self._buffer += data
         messages: list[bytes] = []
-        while (message := self._next()) is not None:
-            messages.append(message)
+        try:
+            while (message := self._next()) is not None:
+                messages.append(message)
+        except Broken as fault:
+            fault.before = messages
+            raise
         return messages
 
     def _whole(self, data: bytes) -> list[bytes]:
@@ -89,6 +101,8 @@ class Framer:
             raise NotMllp(f"more than {STRAY_LIMIT} bytes outside of frames")
         del self._buffer[: len(self._buffer) if start < 0 else start + 1]
         self._inside = start >= 0
+        if self._inside:
+            self._stray = 0
         self._scanned = 0
         return self._inside
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,8 @@ log = logger("mllp")
 WATCH_SECONDS = 1.0
 IN_FLIGHT = 256
 """Messages of one connection that wait for their answer; beyond it the connection is read no more for a while."""
+LINGER_SECONDS = 2.0
+"""How long what a refused peer still sends is read and thrown away, so that it can read why."""
 
 
 class Receiver(Protocol):
@@ -48,9 +51,12 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._paused = False
         self._closing = False
-        self._writable = True
+        self._refused = False
+        self._ended = False
         self.heard = 0.0
         self.begun: float | None = None
+        self._stuck: float | None = None
+        """Since when the peer has not taken its answers."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's servers give nothing else
@@ -64,7 +70,7 @@ class _Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A half-closed sender still gets the answers that it waits for."""
-        self._closing = True
+        self._closing = self._ended = True
         return bool(self._waiting)
 
     def data_received(self, data: bytes) -> None:
@@ -74,24 +80,26 @@ class _Connection(asyncio.Protocol):
         try:
             messages = self._framer.feed(data)
         except FrameTooLong as fault:
+            self._take_all(fault.before)
             self._refuse(self._server.receiver.refuse(fault.head, str(fault)))
             return
-        except NotMllp:
+        except NotMllp as fault:
             log.warning("mllp.not_mllp", feed=self._server.name)
-            self.abort()
+            self._take_all(fault.before)
+            self.close()
             return
         if not self._framer.begun:
             self.begun = None
         elif messages or self.begun is None:
             self.begun = self.heard
-        for message in messages:
-            self._take(message)
+        self._take_all(messages)
         self._pace()
 
-    def _take(self, message: bytes) -> None:
-        task = asyncio.ensure_future(self._server.receiver.receive(message))
-        self._waiting.append(task)
-        task.add_done_callback(self._answer)
+    def _take_all(self, messages: list[bytes]) -> None:
+        for message in messages:
+            task = asyncio.ensure_future(self._server.receiver.receive(message))
+            self._waiting.append(task)
+            task.add_done_callback(self._answer)
 
     def _answer(self, _: asyncio.Task[bytes]) -> None:
         """Write the answers that are ready, in the order of their messages."""
@@ -106,29 +114,39 @@ class _Connection(asyncio.Protocol):
             if not self._transport.is_closing():
                 self._transport.write(frame(done.result()))
         if self._closing and not self._waiting:
-            self._transport.close()
+            self._finish()
         self._pace()
+
+    def _finish(self) -> None:
+        """End the connection. A refused peer that is still sending would lose its answer to a reset: what it sends
+        is thrown away for a while first.
+        """
+        if self._refused and not self._ended and self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.abort)
+        else:
+            self._transport.close()
 
     def _refuse(self, answer: bytes) -> None:
         """Say no and close, once the messages before it are answered."""
-        self._closing = True
-        self._transport.pause_reading()
+        self._closing = self._refused = True
+        self._framer = Framer(self._server.limits.message)
         refused: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         refused.set_result(answer)
         self._waiting.append(refused)  # type: ignore[arg-type]
         refused.add_done_callback(self._answer)  # type: ignore[arg-type]
 
     def pause_writing(self) -> None:
-        self._writable = False
+        self._stuck = self._server.now()
         self._pace()
 
     def resume_writing(self) -> None:
-        self._writable = True
+        self._stuck = None
         self._pace()
 
     def _pace(self) -> None:
         """Read only while the gateway keeps up and the peer takes its answers."""
-        pause = self._server.congested or not self._writable or len(self._waiting) >= IN_FLIGHT
+        pause = self._server.congested or self._stuck is not None or len(self._waiting) >= IN_FLIGHT
         if pause is self._paused or self._transport.is_closing() or self._closing:
             return
         self._paused = pause
@@ -136,23 +154,23 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self.heard = self._server.now()
+            if self.begun is not None:
+                self.begun = self.heard
             self._transport.resume_reading()
 
     def congestion(self) -> None:
         self._pace()
 
     def overdue(self, now: float) -> bool:
-        """Whether the peer used up its time: idle, or a frame that does not end."""
+        """Whether the peer used up its time: idle, a frame that does not end, or answers that it does not take."""
+        limits = self._server.limits
+        if self._stuck is not None:
+            return now - self._stuck > limits.frame
         if self._paused or self._waiting:
             return False
-        limits = self._server.limits
         if self.begun is not None and now - self.begun > limits.frame:
             return True
         return now - self.heard > limits.idle
-
-    @property
-    def unanswered(self) -> bool:
-        return bool(self._waiting)
 
     def close(self) -> None:
         """Close once the answers under way are written."""
@@ -174,6 +192,7 @@ class MllpServer:
         self.congested = False
         self.now: Callable[[], float] = lambda: 0.0
         self._connections: set[_Connection] = set()
+        self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -194,10 +213,10 @@ class MllpServer:
             self._server.close()
         for connection in tuple(self._connections):
             connection.close()
-        loop = asyncio.get_running_loop()
-        end = loop.time() + grace
-        while self._connections and loop.time() < end:
-            await asyncio.sleep(0.01)
+        if self._connections:
+            self._empty.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), grace)
         for connection in tuple(self._connections):
             connection.abort()
 
@@ -221,6 +240,8 @@ class MllpServer:
 
     def closed(self, connection: _Connection) -> None:
         self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
 
     async def _cut_slow_peers(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -171,7 +172,7 @@ def test_rules_whose_condition_holds_are_findings(site: Policy, inpatient: Encou
 
 
 def test_a_rule_can_speak_of_what_the_edits_found(site: Policy, outpatient: Encounter) -> None:
-    warned = change_item(outpatient, "charges", 1, amount=0)
+    warned = change_item(outpatient, "charges", 1, amount=Decimal(0))
     assert rules(found(warned, site)) == ["charge-amount-zero", "warned"]
 
 
@@ -207,7 +208,7 @@ def test_a_sample_s_condition_that_fails_holds_the_claim(
 
 
 def test_a_site_may_weigh_an_edit_otherwise(outpatient: Encounter) -> None:
-    bad = change_item(without(outpatient, "documents"), "charges", 0, amount=0)
+    bad = change_item(without(outpatient, "documents"), "charges", 0, amount=Decimal(0))
     policy = parse_policy(
         b"severities: {document-missing: warning, service-undocumented: off, charge-amount-zero: error}"
     )

@@ -81,6 +81,8 @@ COUNTED_IN_TENTHS = frozenset({"A0425", "A0435", "A0436"})
 """Ambulance mileage: the codes whose units may have a tenth (CMS claims manual, chapter 15, 30.1.2)."""
 NOT_A_REPEAT = frozenset({"59", "76", "77", "91", "XE", "XP", "XS", "XU"})
 _MAX_MODIFIERS = 4
+_CENTS = -2
+"""The exponent of a Decimal in whole cents, as most are written; others (1.500) are compared."""
 
 
 def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
@@ -110,9 +112,7 @@ def _code(place: Standing, _context: EditContext) -> Finding | None:
 
 def _modifiers(place: Standing, _context: EditContext) -> Finding | None:
     where, charge, _ = place
-    bad = (
-        tuple(modifier for modifier in charge.modifiers if not modifier_is_formed(modifier)) if charge.modifiers else ()
-    )
+    bad = tuple([modifier for modifier in charge.modifiers if not modifier_is_formed(modifier)])
     if not bad:
         return None
     text = f"{', '.join(bad)}: not formed as modifiers."
@@ -172,7 +172,8 @@ _LINE_TESTS = (_code, _modifiers, _modifier_count, _revenue_code, _place_of_serv
 
 
 def _whole_cents(amount: Decimal) -> bool:
-    return amount == round(amount, 2)
+    exponent = amount.as_tuple().exponent
+    return (isinstance(exponent, int) and exponent >= _CENTS) or amount == round(amount, 2)
 
 
 def _duplicates(lines: tuple[Standing, ...]) -> Iterator[Finding]:

@@ -43,13 +43,13 @@ def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
             continue
         if line.end is not None and line.end < line.start:
             yield DATE_ORDER.finding(f"{where}.end", f"Ends {line.end}, begins {line.start}.", subject=charge.id)
-        finding = _beyond(f"{where}.start", charge.id, (line.start, line.end or line.start), frame, context)
+        finding = _beyond((where, "start"), charge.id, (line.start, line.end or line.start), frame, context)
         if finding is not None:
             yield finding
     for index, procedure in enumerate(encounter.procedures):
         day = procedure.performed
         if day is not None:
-            finding = _beyond(f"procedures[{index}].performed", procedure.id, (day, day), frame, context)
+            finding = _beyond((f"procedures[{index}]", "performed"), procedure.id, (day, day), frame, context)
             if finding is not None:
                 yield finding
 
@@ -78,12 +78,16 @@ def _frame(encounter: Encounter, context: EditContext) -> tuple[date | None, dat
 
 
 def _beyond(
-    where: str, subject: str, days: tuple[date, date], frame: tuple[date | None, date | None], context: EditContext
+    at: tuple[str, str],
+    subject: str,
+    days: tuple[date, date],
+    frame: tuple[date | None, date | None],
+    context: EditContext,
 ) -> Finding | None:
     (start, end), (first, last) = days, frame
     if end > context.today:
-        return DATE_FUTURE.finding(where, f"The service is dated {end}.", subject=subject)
+        return DATE_FUTURE.finding(".".join(at), f"The service is dated {end}.", subject=subject)
     if (first is not None and start < first) or (last is not None and end > last):
         text = f"{start} is outside the visit, {first or 'its beginning'} to {last or 'now'}."
-        return OUTSIDE_VISIT.finding(where, text, subject=subject)
+        return OUTSIDE_VISIT.finding(".".join(at), text, subject=subject)
     return None

@@ -1,89 +1,95 @@
 """Load for an MLLP server, run as a process of its own: prints one JSON line of what it measured.
 
 `python -m bench.load --port 2575 --connections 16 --messages 20000`
+
+Plain sockets and one selector: what the load itself costs is kept out of what is measured, as far as Python goes.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
+import selectors
+import socket
 import time
 
 from bench.messages import dft
 from gateway.adapters.mllp.framing import frame
 
+STALLED_SECONDS = 60.0
 
-class _Sender(asyncio.Protocol):
-    """Sends its next message when the last one was acknowledged."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._got = b""
-        self._sent = 0.0
-        self._control = b""
+class Sender:
+    """One connection. Sends its next message when the last one was acknowledged."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._next()
+    __slots__ = ("control", "got", "sent", "socket")
 
-    def data_received(self, data: bytes) -> None:
-        self._got += data
-        if not self._got.endswith(b"\x1c\r"):
-            return
-        self._run.latencies.append(time.perf_counter() - self._sent)
-        if b"MSA|AA|" + self._control not in self._got:
-            self._run.refused += 1
-        self._got = b""
-        self._next()
-
-    def _next(self) -> None:
-        number = self._run.take()
-        if number is None:
-            self._transport.close()
-            return
-        self._control = b"C%010d" % number
-        self._sent = time.perf_counter()
-        self._transport.write(self._run.frames[number - self._run.first])
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._run.ended(exc)
+    def __init__(self, host: str, port: int) -> None:
+        self.socket = socket.create_connection((host, port), 10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.got = b""
+        self.sent = 0.0
+        self.control = b""
 
 
 class Run:
-    def __init__(self, first: int, messages: int, connections: int) -> None:
-        self.first = first
-        self.frames = [frame(dft(number)) for number in range(first, first + messages)]
+    """Messages `first` to `first` + `messages`, over so many connections."""
+
+    def __init__(self, host: str, port: int, connections: int, messages: int, first: int) -> None:
+        self._frames = [(b"MSA|AA|C%010d" % number, frame(dft(number))) for number in range(first, first + messages)]
+        self._next = 0
+        self._senders = [Sender(host, port) for _ in range(connections)]
         self.latencies: list[float] = []
         self.refused = 0
         self.lost = 0
-        self._taken = 0
-        self._open = connections
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def take(self) -> int | None:
-        if self._taken == len(self.frames):
-            return None
-        self._taken += 1
-        return self.first + self._taken - 1
+    def __call__(self) -> float:
+        """Send everything; how many seconds it took."""
+        selector = selectors.DefaultSelector()
+        start = time.perf_counter()
+        for sender in self._senders:
+            selector.register(sender.socket, selectors.EVENT_READ, sender)
+            self._send(sender)
+        waiting = len(self._senders)
+        while waiting:
+            ready = selector.select(STALLED_SECONDS)
+            if not ready:
+                raise TimeoutError(f"nothing was answered for {STALLED_SECONDS} s")
+            for key, _ in ready:
+                if not self._heard(key.data):
+                    selector.unregister(key.fileobj)
+                    waiting -= 1
+        return time.perf_counter() - start
 
-    def ended(self, exc: Exception | None) -> None:
-        self.lost += exc is not None
-        self._open -= 1
-        if not self._open and not self.done.done():
-            self.done.set_result(None)
+    def _heard(self, sender: Sender) -> bool:
+        """Take what came; False when the connection is done with."""
+        data = sender.socket.recv(65_536)
+        if not data:
+            self.lost += 1
+            return False
+        sender.got += data
+        if not sender.got.endswith(b"\x1c\r"):
+            return True
+        self.latencies.append(time.perf_counter() - sender.sent)
+        self.refused += sender.control not in sender.got
+        sender.got = b""
+        return self._send(sender)
+
+    def _send(self, sender: Sender) -> bool:
+        if self._next == len(self._frames):
+            sender.socket.close()
+            return False
+        sender.control, message = self._frames[self._next]
+        self._next += 1
+        sender.sent = time.perf_counter()
+        sender.socket.sendall(message)
+        return True
 
 
-async def measure(host: str, port: int, connections: int, messages: int, first: int) -> dict[str, float]:
+def measure(host: str, port: int, connections: int, messages: int, first: int) -> dict[str, float]:
     """Messages a second, and the percentiles of the time from sending to the acknowledgement, in milliseconds."""
-    run = Run(first, messages, connections)
-    loop = asyncio.get_running_loop()
-    start = time.perf_counter()
-    for _ in range(connections):
-        await loop.create_connection(lambda: _Sender(run), host, port)
-    await run.done
-    seconds = time.perf_counter() - start
+    run = Run(host, port, connections, messages, first)
+    seconds = run()
     ordered = sorted(run.latencies) or [0.0]
     return {
         "acknowledged": len(run.latencies),
@@ -103,8 +109,7 @@ def main() -> None:
     arguments.add_argument("--messages", type=int, default=20_000)
     arguments.add_argument("--first", type=int, default=0)
     options = arguments.parse_args()
-    measured = measure(options.host, options.port, options.connections, options.messages, options.first)
-    print(json.dumps(asyncio.run(measured)))
+    print(json.dumps(measure(options.host, options.port, options.connections, options.messages, options.first)))
 
 
 if __name__ == "__main__":

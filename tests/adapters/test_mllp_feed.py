@@ -143,6 +143,19 @@ async def test_the_bytes_are_kept_as_they_came() -> None:
         assert (message.feed, message.type, message.control) == ("epic", "ADT^A08", "C1")
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("DFT^P03^DFT_P03", "DFT^P03"), ("ACK", "ACK"), ("ZZX^Z01", "ZZX^Z01"), ("DOE^JANE", "other"), ("", "other")],
+)
+async def test_only_a_type_is_told_as_a_type(said: str, told: str) -> None:
+    """In a header whose fields have slipped, anything may stand in MSH-9; the audit trail does not repeat it."""
+    async with feeding() as fed:
+        await fed.exchange(adt("C1").replace(b"ADT^A08^ADT_A01", said.encode()))
+        [message] = await fed.kept()
+        [event] = [found.event async for found in fed.keeper.inner.events()]
+        assert message.type == event.detail["type"] == told
+
+
 async def test_a_retransmission_gets_the_very_same_bytes_and_changes_nothing() -> None:
     async with feeding() as fed:
         first = await fed.exchange(adt("C1"))

@@ -16,10 +16,11 @@ from visits import sent, stay
 from conformance import day, ehr
 from conformance.crash import free_port, messages
 from conformance.mllp_sender import Acknowledgement, MllpSender, NoAcknowledgement, frame
-from gateway.app import Gateway, StartFault
+from gateway.app import Gateway, PipelineFault, StartFault
 from gateway.audit.events import Action
 from gateway.config import Endpoint
 from gateway.message import Message, MessageState
+from gateway.pipeline import Pipeline
 from gateway.store import open_store
 from gateway.store.interface import MessageQuery
 
@@ -187,6 +188,21 @@ async def test_every_mistake_in_the_rules_is_told_at_once(tmp_path: Path) -> Non
         await Gateway(config).start()
     assert "policy.yaml" in str(caught.value)
     assert "site.yaml" in str(caught.value)
+
+
+async def test_a_pipeline_that_fails_ends_the_gateway_without_telling_the_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(self: Pipeline) -> int:
+        raise ValueError("ABERNATHY^JUNE")
+
+    monkeypatch.setattr(Pipeline, "work_once", failing)
+    async with running(tmp_path) as world:
+        assert world.gateway.failed is not None
+        with pytest.raises(PipelineFault, match="ValueError at ") as caught:
+            await world.gateway.failed
+        assert "ABERNATHY" not in str(caught.value)
+        assert caught.value.__cause__ is None
 
 
 async def test_no_address_to_listen_on_is_told(tmp_path: Path) -> None:

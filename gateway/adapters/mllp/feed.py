@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 
@@ -17,6 +18,12 @@ log = logger("mllp")
 
 _NOT_KEPT = AckError(ErrorCode.INTERNAL, "the message could not be kept; send it again")
 _UNSTORABLE = AckError(ErrorCode.DATA_TYPE, "the message holds what the store cannot keep")
+
+OTHER_TYPE = "other"
+"""Stands in lists and in the audit trail for an MSH-9 that is no type of HL7's or of a site's own: it may be anything,
+a patient's name in a header whose fields have slipped.
+"""
+_TYPE = re.compile(r"[A-Z][A-Z0-9]{2}(\^[A-Z][A-Z0-9]{2})?")
 
 Acknowledged = Callable[[str, str, float], None]
 """Told of each answer: feed, outcome (kept, repeat, refused), seconds."""
@@ -43,7 +50,7 @@ class FeedReceiver:
             return self._refused(header, "the frame holds no message: no MSH segment", started)
         id = self._intake.new_id()
         reply = acknowledge(header, AckCode.ACCEPT, now=self._clock.now(), ack_id=str(id))
-        received = Received(self._feed, Format.HL7V2, header.type, header.control, message, reply)
+        received = Received(self._feed, Format.HL7V2, _type(header), header.control, message, reply)
         return self._kept(header, id, received, started)
 
     def refuse(self, head: bytes, reason: str) -> bytes:
@@ -74,3 +81,9 @@ class FeedReceiver:
 
     def _ack_id(self) -> str:
         return str(self._intake.new_id())
+
+
+def _type(header: Header) -> str:
+    """`DFT^P03` (tables 0076 and 0003 have codes of three signs)."""
+    said = header.type
+    return said if _TYPE.fullmatch(said) else OTHER_TYPE

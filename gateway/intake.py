@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from asyncio import Future
+from collections.abc import Callable
+from functools import partial
 
 from gateway.audit.events import Action, Event
 from gateway.clock import Clock, Ids
@@ -84,8 +87,10 @@ class Intake:
 
     def accept(
         self, received: Received, resource: ResourceVersion | None = None, message_id: int | None = None
-    ) -> Awaitable[Message]:
+    ) -> Future[Message]:
         """Keep `received`; the message that stands, whose `reply` is the acknowledgement to send.
+
+        A future rather than a coroutine: each acknowledgement waits on it, and needs no task of its own.
 
         A retransmission (same feed, control id and bytes) gives the message kept before, with the reply of then, and
         changes nothing. Raises Conflict when `resource`'s version stands already, StoreFault when nothing was kept.
@@ -111,17 +116,13 @@ class Intake:
             message=message.id,
             detail={"type": received.type, "sha256": digest.hex()},
         )
+        keeping = asyncio.ensure_future(self._store.keep(message, event, resource))
         self._backlog.expect()
-        return self._keep(message, event, resource)
+        keeping.add_done_callback(partial(self._kept, message.id))
+        return keeping
 
-    async def _keep(self, message: Message, event: Event, resource: ResourceVersion | None) -> Message:
-        try:
-            kept = await self._store.keep(message, event, resource)
-        except BaseException:
-            self._backlog.done(1)
-            raise
-        if kept.id == message.id:
+    def _kept(self, id: int, keeping: Future[Message]) -> None:
+        if not keeping.cancelled() and keeping.exception() is None and keeping.result().id == id:
             self._backlog.arrived()
         else:
             self._backlog.done(1)
-        return kept

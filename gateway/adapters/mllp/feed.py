@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from asyncio import Future
+from collections.abc import Callable
+from functools import partial
 
 from gateway.clock import Clock
 from gateway.intake import Intake
 from gateway.logs import logger
 from gateway.mappings.hl7v2.ack import AckCode, AckError, ErrorCode, acknowledge
 from gateway.mappings.hl7v2.header import Header, route
-from gateway.message import Format, Received
+from gateway.message import Format, Message, Received
 from gateway.store.interface import StoreFault, Unstorable
 
 log = logger("mllp")
@@ -42,16 +45,20 @@ class FeedReceiver:
         self._clock = clock
         self._acknowledged = acknowledged
 
-    def receive(self, message: bytes) -> Awaitable[bytes]:
+    def receive(self, message: bytes) -> Future[bytes]:
         """The acknowledgement, once the message is kept."""
         started = time.perf_counter()
+        answer: Future[bytes] = asyncio.get_running_loop().create_future()
         header = route(message)
         if not header.present:
-            return self._refused(header, "the frame holds no message: no MSH segment", started)
+            answer.set_result(self._refused(header, "the frame holds no message: no MSH segment", started))
+            return answer
         id = self._intake.new_id()
         reply = acknowledge(header, AckCode.ACCEPT, now=self._clock.now(), ack_id=str(id))
         received = Received(self._feed, Format.HL7V2, _type(header), header.control, message, reply)
-        return self._kept(header, id, received, started)
+        keeping = self._intake.accept(received, message_id=id)
+        keeping.add_done_callback(partial(self._tell, answer, header, id, started))
+        return answer
 
     def refuse(self, head: bytes, reason: str) -> bytes:
         """The refusal of a message of which only the head was read."""
@@ -59,9 +66,18 @@ class FeedReceiver:
         error = AckError(ErrorCode.VALUE_TOO_LONG, reason)
         return acknowledge(route(head), AckCode.REJECT, now=self._clock.now(), ack_id=self._ack_id(), error=error)
 
-    async def _kept(self, header: Header, id: int, received: Received, started: float) -> bytes:
+    def _tell(self, answer: Future[bytes], header: Header, id: int, started: float, keeping: Future[Message]) -> None:
+        """The answer, from what became of the message. A fault that is nobody's to expect leaves it unanswered."""
+        if answer.cancelled():
+            return
         try:
-            kept = await self._intake.accept(received, message_id=id)
+            answer.set_result(self._kept(header, id, started, keeping))
+        except Exception as fault:  # noqa: BLE001 - raised where the answer is awaited
+            answer.set_exception(fault)
+
+    def _kept(self, header: Header, id: int, started: float, keeping: Future[Message]) -> bytes:
+        try:
+            kept = keeping.result()
         except StoreFault as fault:
             return self._not_kept(header, AckCode.ERROR, _NOT_KEPT, fault, started)
         except Unstorable as fault:
@@ -74,7 +90,7 @@ class FeedReceiver:
         self._acknowledged(self._feed, "refused", time.perf_counter() - started)
         return acknowledge(header, code, now=self._clock.now(), ack_id=self._ack_id(), error=error)
 
-    async def _refused(self, header: Header, reason: str, started: float) -> bytes:
+    def _refused(self, header: Header, reason: str, started: float) -> bytes:
         self._acknowledged(self._feed, "refused", time.perf_counter() - started)
         error = AckError(ErrorCode.SEGMENT_SEQUENCE, reason, segment="MSH")
         return acknowledge(header, AckCode.REJECT, now=self._clock.now(), ack_id=self._ack_id(), error=error)

@@ -96,6 +96,7 @@ class Intake:
         changes nothing. Raises Conflict when `resource`'s version stands already, StoreFault when nothing was kept.
         """
         now = self._clock.now()
+        digest = received.digest()
         message = Message(
             id=message_id if message_id is not None else self._ids.next(),
             feed=received.feed,
@@ -106,8 +107,8 @@ class Intake:
             state=MessageState.RECEIVED,
             payload=received.payload,
             reply=received.reply,
+            digest=digest,
         )
-        digest = received.digest()
         event = Event(
             now,
             f"feed:{received.feed}",

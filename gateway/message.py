@@ -68,6 +68,8 @@ class Message:
     reason: str | None = None
     encounter: str | None = None
     replay_of: int | None = None
+    digest: bytes | None = field(repr=False, default=None)
+    """SHA-256 of the payload, where it is known already."""
 
 
 @dataclass(frozen=True, slots=True)

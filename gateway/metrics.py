@@ -18,6 +18,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._acknowledging: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self.messages = Counter(
             "gateway_messages",
             "Messages by feed and outcome (kept, repeat, refused, processed, unused, set-aside)",
@@ -64,8 +65,15 @@ class Metrics:
 
     def acknowledged(self, feed: str, outcome: str, seconds: float) -> None:
         """A message was acknowledged: `outcome` is kept, repeat or refused."""
-        self.messages.labels(feed, outcome).inc()
-        self.acknowledgement_seconds.labels(feed).observe(seconds)
+        counter, clock = self._acknowledging.get((feed, outcome)) or self._of_feed(feed, outcome)
+        counter.inc()
+        clock.observe(seconds)
+
+    def _of_feed(self, feed: str, outcome: str) -> tuple[Counter, Histogram]:
+        """Looked up once for each feed and outcome: this is on the acknowledging path."""
+        found = self.messages.labels(feed, outcome), self.acknowledgement_seconds.labels(feed)
+        self._acknowledging[feed, outcome] = found
+        return found
 
     def processed(self, feed: str, outcome: str) -> None:
         """The pipeline settled a message: `outcome` is its new state."""

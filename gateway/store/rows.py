@@ -66,7 +66,7 @@ def message_row(message: Message) -> Row:
         message.format.value,
         plain(message.type),
         plain(message.control),
-        sha256(message.payload).digest() if message.replay_of is None else None,
+        None if message.replay_of is not None else message.digest or sha256(message.payload).digest(),
         message.state.value,
         plain_or_none(message.reason),
         message.encounter,

@@ -32,9 +32,6 @@ from gateway.store.sqlite_log import Checkpoints
 from gateway.store.statements import Read
 from gateway.store.writes import Row, Write
 
-PATIENCE_TURNS = 32
-"""Turns of the loop, of some 20 us each, that a commit waits at most while more and more arrives."""
-
 _BEGIN = "BEGIN IMMEDIATE"
 _COMMIT = "COMMIT"
 _ROLLBACK = "ROLLBACK"
@@ -57,8 +54,6 @@ class SqliteStore(Reads):
         self._counting = asyncio.Lock()
         self._queue = Queue()
         self._scheduled = False
-        self._gathered = 0
-        self._turns = 0
 
     async def open(self) -> None:
         refuse_unsafe(apsw.sqlite_lib_version())
@@ -133,19 +128,7 @@ class SqliteStore(Reads):
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._gathered = 0
-            self._turns = 0
-            asyncio.get_running_loop().call_soon(self._gather)
-
-    def _gather(self) -> None:
-        """Flush as soon as a turn of the loop has brought nothing more: many senders then share one fsync."""
-        waiting = len(self._queue)
-        if waiting > self._gathered and self._turns < PATIENCE_TURNS:
-            self._gathered = waiting
-            self._turns += 1
-            asyncio.get_running_loop().call_soon(self._gather)
-        else:
-            self._flush()
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         """Write what waits. Whatever happens, everyone who waits is told."""

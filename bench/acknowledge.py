@@ -24,12 +24,13 @@ MESSAGES = {"gateway": 30_000, "raw log": 30_000, "simple-hl7": 15_000, "python-
 
 def _node_peer() -> list[str] | None:
     """simple-hl7 as a command, installed on first use; None where there is no Node."""
-    if not shutil.which("node") or not shutil.which("npm"):
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
         return None
     home = ROOT / "bench" / "peers"
     if not (home / "node_modules").is_dir():
-        subprocess.run(["npm", "install", "--no-package-lock", "--ignore-scripts", "--silent"], cwd=home, check=True)
-    return ["node", str(home / "simple_hl7_server.cjs"), str(free_port())]
+        subprocess.run([npm, "install", "--no-package-lock", "--ignore-scripts", "--silent"], cwd=home, check=True)
+    return [node, str(home / "simple_hl7_server.cjs"), str(free_port())]
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def peer(*command: str) -> Iterator[int]:
         line = process.stdout.readline()
         assert line.strip(), f"{command[0]} did not start"
         port = int(line.split()[-1])
-        _reachable(port)
+        reachable(port)
         yield port
     finally:
         process.terminate()
@@ -70,7 +70,8 @@ def peer(*command: str) -> Iterator[int]:
             process.wait()
 
 
-def _reachable(port: int) -> None:
+def reachable(port: int) -> None:
+    """Wait until somebody listens there."""
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 _CHARGE = (
-    "FT1|{n}|{account}-{n}|{account}|20260302083000^20260302083000|20260302190000|CG|{local}^LOCAL CHARGE^CDM|||1|{amount}"
-    "|{amount}|CARD||||||I25.10^^I10~R07.9^^I10|1093817462^GRAY^ELLEN^^^^MD^^NPI|||||{cpt}^^C4|25"
+    "FT1|{n}|{account}-{n}|{account}|20260302083000^20260302083000|20260302190000|CG|{local}^LOCAL CHARGE^CDM|||1"
+    "|{amount}|{amount}|CARD||||||I25.10^^I10~R07.9^^I10|1093817462^GRAY^ELLEN^^^^MD^^NPI|||||{cpt}^^C4|25"
 )
 _PROCEDURES = ("99284", "93005", "71046", "80053", "85025", "84484", "36415", "96374")
 
@@ -24,8 +24,8 @@ def dft(number: int) -> bytes:
         segments.append(f"DG1|{position}||{code}^^I10||20260302|{name}")
     segments.append("GT1|1||TESTER^ALPHA^Q||12 ELM ST^^SPRINGFIELD^IL^62701|2175550142||19610417|F||SEL")
     segments.append(
-        "IN1|1|PPO1|60054|AETNA|PO BOX 1^^EL PASO^TX^79998||||G100|||||||TESTER^ALPHA^Q|SEL|19610417|12 ELM ST^^SPRINGFIELD^IL"
-        f"^62701||||||||||||||||||W{number:09d}"
+        "IN1|1|PPO1|60054|AETNA|PO BOX 1^^EL PASO^TX^79998||||G100|||||||TESTER^ALPHA^Q|SEL|19610417"
+        f"|12 ELM ST^^SPRINGFIELD^IL^62701||||||||||||||||||W{number:09d}"
     )
     for n in range(1, 9):
         cpt = _PROCEDURES[(number + n) % len(_PROCEDURES)]

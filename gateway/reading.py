@@ -21,6 +21,8 @@ from gateway.store.interface import QuerySearch, ResourceVersion
 
 UNKNOWN_FEED = "unknown-feed"
 ISSUES_TOLD = 3
+MAX_SEGMENTS = 5_000
+"""Work grows with segments, and nothing else goes on meanwhile: a message of more is set aside for a person."""
 
 
 class Looked(Protocol):
@@ -51,6 +53,10 @@ class Hl7Reader:
             er7 = Er7Message.parse(message.payload)
         except Er7Error as error:
             raise MappingError("no-message", "MSH", str(error)) from error
+        if len(er7) > MAX_SEGMENTS:
+            raise MappingError(
+                "too-long", "", f"{len(er7)} segments; at most {MAX_SEGMENTS} are worked on as one message"
+            )
         return map_message(er7, profile, message.id)
 
 

@@ -18,7 +18,9 @@ async def main(path: str) -> None:
     await store.open()
     clock = SystemClock()
     intake = Intake(store, Backlog(10_000_000), clock, Ids())
-    server = MllpServer("bench", FeedReceiver("bench", intake, clock, Metrics().acknowledged), Limits(1 << 20, 60, 60, 1024))
+    server = MllpServer(
+        "bench", FeedReceiver("bench", intake, clock, Metrics().acknowledged), Limits(1 << 20, 60, 60, 1024)
+    )
     _, port = await server.start("127.0.0.1", 0)
     print(port, flush=True)
     await asyncio.Event().wait()

@@ -187,9 +187,11 @@ def reconcile(
         if finding.severity in HOLDING:
             holding.setdefault(finding.identity, finding)
     after = tuple(_again(hold, holding.get(hold.identity), fingerprint, now) for hold in holds)
-    answered = {
-        identity for identity, finding in holding.items() if any(_answers(hold, finding, fingerprint) for hold in after)
-    }
+    answered: set[tuple[str, str]] = set()
+    for hold in after:
+        finding = holding.get(hold.identity) if hold.state is not HoldState.CLEARED else None
+        if finding is not None and _answers(hold, finding, fingerprint):
+            answered.add(hold.identity)
     opened = tuple(
         _opened(finding, next_id(), encounter, now) for identity, finding in holding.items() if identity not in answered
     )
@@ -223,8 +225,6 @@ def _refreshed(hold: Hold, finding: Finding) -> Hold:
 
 def _answers(hold: Hold, finding: Finding, fingerprint: str) -> bool:
     """An open hold stands for its finding; a resolved one while the same would be billed, and it is no graver now."""
-    if hold.identity != finding.identity:
-        return False
     if hold.state is HoldState.RESOLVED:
         graver = finding.severity is Severity.ERROR and hold.severity is not Severity.ERROR
         return hold.fingerprint == fingerprint and not graver

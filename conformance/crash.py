@@ -132,7 +132,6 @@ class Victim:
         self.process.send_signal(how)
         return await self.process.wait()
 
-
     def put_down(self) -> None:
         """Leave no process behind, whatever happened."""
         if self.process is not None and self.process.returncode is None:

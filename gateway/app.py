@@ -139,7 +139,7 @@ class Gateway:
         clockwork.start()
 
         async def end() -> None:
-            clockwork.stop()
+            await clockwork.stop()
             self.pipeline.stop()
             await asyncio.wait([pipeline])
             await self.outbox.stop()
@@ -186,15 +186,6 @@ def tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-def check_all(config: Config) -> list[str]:
-    """Every mistake in what the configuration names: the policy, the dialects, the destinations. Starts nothing."""
-    try:
-        load_rules(config)
-    except RulesFault as fault:
-        return fault.mistakes
-    return []
 
 
 async def serve_until_stopped(config: Config, started: Callable[[Gateway], None] = lambda gateway: None) -> None:

@@ -5,6 +5,7 @@ APScheduler only ticks; what is due stands in the store, so that nothing is lost
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from gateway.store.interface import Conflict, Step, Store, StoreFault
 log = logger("clockwork")
 
 DUE_AT_A_TIME = 100
+STOP_SECONDS = 10.0
 
 Tick = Callable[[], Awaitable[object]]
 
@@ -28,11 +30,14 @@ class Clockwork:
 
     def __init__(self) -> None:
         self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._under_way = 0
+        self._resting = asyncio.Event()
+        self._stopping = False
 
     def every(self, interval: timedelta, name: str, tick: Tick) -> None:
         """Run `tick` each `interval`, the first time one interval from now."""
         self._scheduler.add_job(
-            _guarded,
+            self._run,
             "interval",
             args=(name, tick),
             seconds=interval.total_seconds(),
@@ -44,16 +49,30 @@ class Clockwork:
     def start(self) -> None:
         self._scheduler.start()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """No tick begins any more; those under way end, or are cancelled when they take longer than STOP_SECONDS."""
+        self._stopping = True
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                while self._under_way:
+                    self._resting.clear()
+                    await self._resting.wait()
+        except TimeoutError:
+            log.exception("clockwork.stop_overdue", count=self._under_way)
         self._scheduler.shutdown(wait=False)
 
-
-async def _guarded(name: str, tick: Tick) -> None:
-    try:
-        await tick()
-    except Exception:
-        # A tick must not end the ticking: it comes again.
-        log.exception("clockwork.tick_failed", tick=name)
+    async def _run(self, name: str, tick: Tick) -> None:
+        if self._stopping:
+            return
+        self._under_way += 1
+        try:
+            await tick()
+        except Exception:
+            # A tick must not end the ticking: it comes again.
+            log.exception("clockwork.tick_failed", tick=name)
+        finally:
+            self._under_way -= 1
+            self._resting.set()
 
 
 class DueEncounters:

@@ -12,10 +12,20 @@ from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from gateway.access.roles import Role
 from gateway.encounter.model import ClaimKind
+from gateway.yamlfile import NAME, Loc, Mistake, Places
 
 
 class Settings(BaseModel):
@@ -24,7 +34,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Name = Annotated[str, Field(pattern=NAME)]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -294,9 +304,21 @@ class Config(Settings):
     def _known_zone(cls, value: str) -> str:
         return _zone(value) or "UTC"
 
+    _places: Places = PrivateAttr(default=Places("the configuration"))
+
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    def placed(self, places: Places) -> Config:
+        """The same, knowing where in a file its settings stand."""
+        config = self.model_copy()
+        config._places = places
+        return config
+
+    def mistake(self, loc: Loc, text: str, remedy: str) -> Mistake:
+        """A mistake of the setting at `loc` that shows only beside what the configuration names."""
+        return self._places.mistake(loc, text, remedy)
 
 
 RETRY_PAUSE = timedelta(seconds=30)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.access.roles import Role
@@ -16,18 +17,16 @@ from gateway.mappings.hl7v2.dialect import Dialect, load_dialects
 from gateway.mappings.hl7v2.dialect_source import DialectError
 from gateway.mappings.hl7v2.mapped import FeedProfile
 from gateway.reference.icd10cm import Icd10Cm
-from gateway.release.routing import Route, routes_to
+from gateway.release.routing import Route, route_to
 from gateway.review.edits.context import EditContext
 from gateway.review.policy import Policy
 from gateway.review.policy_file import PolicyMistakes, load_policy
+from gateway.settings import ConfigErrors, load
+from gateway.yamlfile import Mistake, Mistakes, instead
 
 
-class RulesFault(Exception):
+class RulesFault(Mistakes):
     """What the configuration names cannot be used: all its mistakes."""
-
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +46,10 @@ class Rules:
 
 def load_rules(config: Config) -> Rules:
     """All rules. RulesFault with every mistake in every file that the configuration names."""
-    mistakes: list[str] = []
-    policy, dialects, routes = Policy(), dict[str, Dialect](), tuple[Route, ...]()
-    try:
-        policy = load_policy(config.review) if config.review else policy
-    except PolicyMistakes as wrong:
-        mistakes.extend(str(mistake) for mistake in wrong.mistakes)
-    try:
-        dialects = load_dialects(config.dialects)
-    except DialectError as wrong:
-        mistakes.extend(str(mistake) for mistake in wrong.mistakes)
-    else:
+    policy, dialects, mistakes = _read(config.review, config.dialects)
+    routes = tuple(_routes(config, mistakes))
+    if dialects:
         mistakes.extend(_unknown_dialects(config, dialects))
-    try:
-        routes = routes_to(config.destinations, config.billing)
-    except ValueError as wrong:
-        mistakes.append(str(wrong))
     if mistakes:
         raise RulesFault(mistakes)
     profiles = {feed.name: _profile(feed.name, feed, config, dialects) for feed in config.feeds}
@@ -72,12 +59,46 @@ def load_rules(config: Config) -> Rules:
     return Rules(policy, Icd10Cm.load(config.reference), routes, profiles, sources, config.zone)
 
 
-def _unknown_dialects(config: Config, dialects: Mapping[str, Dialect]) -> list[str]:
-    return [
-        f"feeds[{feed.name}].dialect: there is no dialect {feed.dialect}; known are {', '.join(sorted(dialects))}"
-        for feed in config.feeds
-        if feed.dialect not in dialects
-    ]
+def check(path: Path, environ: Mapping[str, str]) -> Config:
+    """The configuration, once it and all that it names can be used. Raises Mistakes with those of all files."""
+    try:
+        config = load(path, environ)
+    except ConfigErrors as errors:
+        _, _, mistakes = _read(errors.review, errors.dialects)
+        raise Mistakes((*errors.mistakes, *mistakes)) from None
+    load_rules(config)
+    return config
+
+
+def _read(review: Path | None, directory: Path | None) -> tuple[Policy, dict[str, Dialect], list[Mistake]]:
+    """The policy, the dialects, and the mistakes in either's files; what has some is empty."""
+    mistakes: list[Mistake] = []
+    policy, dialects = Policy(), dict[str, Dialect]()
+    try:
+        policy = load_policy(review) if review else policy
+    except PolicyMistakes as wrong:
+        mistakes.extend(wrong.mistakes)
+    try:
+        dialects = load_dialects(directory)
+    except DialectError as wrong:
+        mistakes.extend(wrong.mistakes)
+    return policy, dialects, mistakes
+
+
+def _routes(config: Config, mistakes: list[Mistake]) -> Iterator[Route]:
+    for index, destination in enumerate(config.destinations):
+        try:
+            yield route_to(destination, config.billing)
+        except ValueError as wrong:
+            remedy = "list only kinds of claim that the destination can carry"
+            mistakes.append(config.mistake(("destinations", index, "claims"), str(wrong), remedy))
+
+
+def _unknown_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Mistake]:
+    for index, feed in enumerate(config.feeds):
+        if feed.dialect not in dialects:
+            remedy = instead(feed.dialect, sorted(dialects))
+            yield config.mistake(("feeds", index, "dialect"), f"there is no dialect {feed.dialect}", remedy)
 
 
 def _profile(name: str, source: Source, config: Config, dialects: Mapping[str, Dialect]) -> FeedProfile:

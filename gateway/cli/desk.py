@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-import yaml
 from rich.console import Console
-from rich.table import Table
 
+from gateway import yamlfile
+from gateway.cli import tables
 from gateway.cli.options import DEFAULT_URL, Url, fail
 
 TIMEOUT_SECONDS = 30.0
@@ -59,11 +59,10 @@ def worklist(
     """List encounters with the holds that stand."""
     wanted = {name: value for name, value in (("stage", stage), ("hold", hold)) if value}
     items = _call(url, "GET", "/api/worklist", query=wanted)["items"]
-    table = Table("encounter", "stage", "class", "payer", "coder", "total", "holds")
-    for item in items:
-        names = ("key", "stage", "encounter_class", "payer", "coder", "total")
-        table.add_row(*(str(item.get(name) or "") for name in names), "\n".join(item["holds"]))
-    Console().print(table)
+    names = ("key", "stage", "encounter_class", "payer", "coder", "total")
+    rows = [(*(str(item.get(name) or "") for name in names), "\n".join(item["holds"])) for item in items]
+    columns = ("encounter", "stage", "class", "payer", "coder", "total", "holds")
+    tables.show(columns, rows, whole={"encounter", "total"})
 
 
 def show(key: str, url: Url = DEFAULT_URL) -> None:
@@ -105,11 +104,10 @@ def ask(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Ask the provider a query. It is refused, with the rule named, when it would lead."""
-    try:
-        draft = yaml.safe_load(query.read_text())
-    except yaml.YAMLError as error:
-        fail(f"{query}: not YAML: {error}", 2)
-    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/queries", draft))
+    draft = yamlfile.read(query, yamlfile.Form())
+    if draft.mistakes:
+        fail("\n".join(map(str, draft.mistakes)), 2)
+    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/queries", draft.data))
 
 
 def settle(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from gateway.cli import tables
 from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, fail, read_config
 from gateway.cli.stores import with_store
 from gateway.clock import Ids, SystemClock
@@ -18,6 +19,7 @@ from gateway.replay import NotReplayable
 from gateway.replay import replay as take_again
 from gateway.store.interface import MessageQuery, Store
 
+_SECONDS = "%Y-%m-%d %H:%M:%SZ"
 OPERATOR_NODE = 63
 """The node number of ids that commands give, so that they never meet those of a running gateway."""
 
@@ -32,11 +34,12 @@ def messages(
     """List messages, newest first. Shows no contents."""
     wanted = MessageQuery(state=state, feed=feed, encounter=encounter, limit=limit)
     found = with_store(read_config(config), lambda store: store.messages(wanted))
-    table = Table("id", "received", "feed", "type", "control id", "state", "reason")
-    for m in found:
-        received = m.received.isoformat(timespec="seconds")
-        table.add_row(str(m.id), received, m.feed, m.type, m.control, m.state, m.reason or "")
-    Console().print(table)
+    rows = [
+        (str(m.id), f"{m.received.astimezone(UTC):{_SECONDS}}", m.feed, m.type, m.control, m.state, m.reason or "")
+        for m in found
+    ]
+    columns = ("id", "received", "feed", "type", "control id", "state", "reason")
+    tables.show(columns, rows, whole={"id"})
 
 
 def message(id: int, config: ConfigFile = DEFAULT_CONFIG) -> None:

@@ -26,12 +26,9 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Read the configuration, the policy and the dialects, and tell every mistake. Starts nothing."""
-    from gateway.app import check_all
+    from gateway.rules import check as check_all
 
-    settings = read_config(config)
-    mistakes = check_all(settings)
-    if mistakes:
-        fail("\n".join(mistakes), 2)
+    settings = read_config(config, check_all)
     feeds = ", ".join(f"{feed.name} on {feed.listen}" for feed in settings.feeds) or "none"
     destinations = ", ".join(destination.name for destination in settings.destinations) or "none"
     typer.echo(f"{config}: in order\n  feeds: {feeds}\n  destinations: {destinations}\n  store: {settings.store}")

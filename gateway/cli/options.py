@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from gateway.config import Config
-from gateway.settings import ConfigErrors, load
+from gateway.settings import load
+from gateway.yamlfile import Mistakes
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", envvar="GATEWAY_CONFIG", help="The configuration file.", dir_okay=False)
@@ -26,11 +28,14 @@ def fail(text: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def read_config(path: Path) -> Config:
-    """The configuration, or every mistake in it and exit status 2."""
+Reader = Callable[[Path, Mapping[str, str]], Config]
+
+
+def read_config(path: Path, read: Reader = load) -> Config:
+    """The configuration, or every mistake that `read` finds and exit status 2."""
     if not path.is_file():
         fail(f"{path}: there is no such file; name one with --config, or start from examples/gateway.yaml", 2)
     try:
-        return load(path, os.environ)
-    except ConfigErrors as errors:
-        fail(str(errors), 2)
+        return read(path, os.environ)
+    except Mistakes as mistakes:
+        fail(str(mistakes), 2)

@@ -213,7 +213,9 @@ def _origins(current: Origins, change: Change) -> Origins:
             said.update(group.written)
     if not said:
         return current
-    kept = {message: {path: at for path, at in places.items() if path not in said} for message, places in current.items()}
+    kept = {
+        message: {path: at for path, at in places.items() if path not in said} for message, places in current.items()
+    }
     return {**{message: places for message, places in kept.items() if places}, str(change.message): said}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -73,11 +73,6 @@ def route_to(destination: Destination, billing: Billing) -> Route:
 
 def _x12_carriable(billed: Billable, *, billing: Billing) -> tuple[FormProblem, ...]:
     return carriable(billed, billing)
-
-
-def routes_to(destinations: Iterable[Destination], billing: Billing) -> tuple[Route, ...]:
-    """All routes, in the configuration's order. ValueError as `route_to`."""
-    return tuple(route_to(destination, billing) for destination in destinations)
 
 
 def route(billed: Billable, routes: Sequence[Route]) -> Route | None:

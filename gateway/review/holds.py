@@ -189,8 +189,8 @@ def reconcile(
     after = tuple(_again(hold, holding.get(hold.identity), fingerprint, now) for hold in holds)
     answered: set[tuple[str, str]] = set()
     for hold in after:
-        finding = holding.get(hold.identity) if hold.state is not HoldState.CLEARED else None
-        if finding is not None and _answers(hold, finding, fingerprint):
+        stands = holding.get(hold.identity) if hold.state is not HoldState.CLEARED else None
+        if stands is not None and _answers(hold, stands, fingerprint):
             answered.add(hold.identity)
     opened = tuple(
         _opened(finding, next_id(), encounter, now) for identity, finding in holding.items() if identity not in answered

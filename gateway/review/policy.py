@@ -20,6 +20,7 @@ from gateway.review.edits.registry import RULES, From, examine, progress
 from gateway.review.facts import Coder, Subject, read_facts
 from gateway.review.model import Finding, HoldKind, Severity
 from gateway.review.sampling import Reviewer, Sample, unit
+from gateway.yamlfile import NAME, instead
 
 __all__ = ["Coder", "Documentation", "EditSeverity", "Policy", "PolicyRule", "Sample"]
 
@@ -58,7 +59,7 @@ def _checked(text: str | None) -> str | None:
 def _changeable(name: str) -> str:
     rule = RULES.get(name)
     if rule is None and not name.startswith(message.PREFIX):
-        raise _mistake("no edit is called so", f"known are {', '.join(sorted(RULES))}")
+        raise _mistake("no edit is called so", instead(name, sorted(RULES), "known are"))
     if rule is not None and rule.fixed:
         raise _mistake("its severity cannot be changed", "remove the line: no claim may leave without it")
     return name
@@ -71,7 +72,7 @@ Changeable = Annotated[str, AfterValidator(_changeable)]
 class PolicyRule(Record):
     """An encounter for which `when` holds needs a person's eyes before its claim leaves."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     when: str
     reason: Annotated[str, Field(min_length=1)]
     severity: Severity = Severity.WARNING

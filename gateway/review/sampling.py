@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from gateway.access.roles import GRANTS, Permission, Role
 from gateway.encounter.model import Encounter
 from gateway.encounter.record import Record
+from gateway.yamlfile import NAME
 
 MAX_FRAME = 10_000
 
@@ -49,7 +50,7 @@ class SampleUnit(StrEnum):
 class Sample(Record):
     """`take` of each `of` eligible encounters, counted for each coder, payer... by itself."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     take: Annotated[int, Field(ge=1)]
     of: Annotated[int, Field(ge=1, le=MAX_FRAME)]
     seed: Annotated[str, Field(min_length=1, max_length=100)]

@@ -1,6 +1,5 @@
 """Reads `gateway.yaml` into `gateway.config.Config`, once, and tells every mistake in it at once."""
 
-from gateway.settings.load import load
-from gateway.settings.mistakes import ConfigErrors, Mistake
+from gateway.settings.load import ConfigErrors, load
 
-__all__ = ["ConfigErrors", "Mistake", "load"]
+__all__ = ["ConfigErrors", "load"]

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from gateway.config import Config, Endpoint, Http, HttpListen, MllpListen
-from gateway.settings.document import PLACEHOLDER, Document, Loc, below
+from gateway.settings.document import PLACEHOLDER, Document
+from gateway.yamlfile import Loc, below
 
 _MLLP: TypeAdapter[Endpoint] = TypeAdapter(MllpListen)
 _HTTP: TypeAdapter[Endpoint] = TypeAdapter(HttpListen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,9 +11,19 @@ from pydantic import ValidationError
 
 from gateway.config import Config, Settings
 from gateway.settings import checks, document, secrets, wording
-from gateway.settings.mistakes import ConfigErrors
+from gateway.yamlfile import Mistakes
 
 S = TypeVar("S", bound=Settings)
+
+
+class ConfigErrors(Mistakes):
+    """All mistakes of `gateway.yaml`, in the order of its lines."""
+
+    def __init__(self, found: document.Document) -> None:
+        super().__init__(found.mistakes)
+        self.review = _named(found, "review", Path.is_file)
+        self.dialects = _named(found, "dialects", Path.is_dir)
+        """The other files that it names, where they are there: their mistakes can be told with these."""
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -22,7 +32,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     """
     found = document.read(path, environ)
     if not found.readable:
-        raise ConfigErrors(found.mistakes)
+        raise ConfigErrors(found)
     secrets.resolve(found)
     checks.check(found)
     config = None
@@ -31,8 +41,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     except ValidationError as error:
         wording.tell(found, error.errors(include_url=False))
     if config is None or found.mistakes:
-        raise ConfigErrors(found.mistakes)  # out here, so that it has no cause that would show values
-    return _absolute(config, found.folder)
+        raise ConfigErrors(found)  # out here, so that it has no cause that would show values
+    return _absolute(config, found.folder).placed(found.places)
 
 
 def _absolute(settings: S, folder: Path) -> S:
@@ -50,3 +60,9 @@ def _anchored(value: object, folder: Path) -> object:
     if isinstance(value, tuple):
         return tuple(_anchored(item, folder) for item in value)
     return value
+
+
+def _named(found: document.Document, key: str, stands: Callable[[Path], bool]) -> Path | None:
+    value = found.data.get(key)
+    path = _anchored(Path(value), found.folder) if isinstance(value, str) and value else None
+    return path if isinstance(path, Path) and stands(path) else None

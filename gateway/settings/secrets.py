@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from gateway.settings.document import PLACEHOLDER, Document, Loc
+from gateway.settings.document import PLACEHOLDER, Document
+from gateway.yamlfile import Loc
 
 TOKEN_MIN = 16
 _SECRET_FILE_LIMIT = 64 * 1024

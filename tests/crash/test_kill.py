@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import subprocess
+import asyncio
 import sys
+from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 import pytest
@@ -34,13 +35,10 @@ async def _survives(work: Path, kills: int) -> None:
     assert set(left.arrived.values()) == {1}, "no claim arrived twice"
     assert sum(left.arrived.values()) == sum(left.released.values())
 
-    verdict = subprocess.run(
-        [sys.executable, "-m", "gateway", "audit", "verify", "--config", str(work / "gateway.yaml")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+    verify = ("-m", "gateway", "audit", "verify", "--config", str(work / "gateway.yaml"))
+    verdict = await asyncio.create_subprocess_exec(sys.executable, *verify, stdout=PIPE, stderr=STDOUT)
+    said, _ = await verdict.communicate()
+    assert verdict.returncode == 0, said.decode()
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from gateway.release.findings import release_findings
 from gateway.release.gate import Blocked, gate
 from gateway.release.model import Claim, DeliveryState
 from gateway.release.render import X12Renderer
-from gateway.release.routing import Route, route, routes_to
+from gateway.release.routing import Route, route, route_to
 from gateway.review.model import Hold, HoldKind, HoldState, Severity
 
 NOW = datetime(2025, 3, 6, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ FILES = X12File.model_validate(
     {"name": "clearinghouse", "kind": "x12-file", "directory": "out", "claims": ["professional"], "payers": ["PAY01"]}
 )
 FHIR = FhirClaim.model_validate({"name": "payer-fhir", "kind": "fhir-claim", "url": "http://127.0.0.1:9/fhir/Claim"})
-ROUTES = routes_to([FILES, FHIR], Billing())
+ROUTES = tuple(route_to(destination, Billing()) for destination in (FILES, FHIR))
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_claim_goes_to_the_first_destination_that_takes_it(billed: Billable) -
 def test_a_form_that_a_destination_does_not_have_is_a_mistake_in_the_configuration() -> None:
     wrong = FILES.model_copy(update={"claims": (ClaimKind.INSTITUTIONAL,)})
     with pytest.raises(ValueError, match=r"clearinghouse.*institutional"):
-        routes_to([wrong], Billing())
+        route_to(wrong, Billing())
 
 
 def test_what_would_stop_the_claim_is_found_before_release(billed: Billable) -> None:

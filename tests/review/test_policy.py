@@ -22,7 +22,7 @@ def site() -> Policy:
     return load_policy(FIXTURES / "policy.yaml")
 
 
-def mistakes(text: str) -> list[tuple[int, str]]:
+def mistakes(text: str) -> list[tuple[int | None, str]]:
     with pytest.raises(PolicyMistakes) as refusal:
         parse_policy(text.encode(), "policy.yaml")
     for mistake in refusal.value.mistakes:
@@ -90,15 +90,15 @@ extra: 1
         (4, "coders.jdoe.sinc"),
         (5, "coders.12"),
         (6, "documentation"),
-        (8, "rules[0].when"),
+        (8, "rules[high-value].when"),
         (9, "rules[1].name"),
         (11, "rules[1].when"),
         (12, "rules[1].resolvable_by[0]"),
         (12, "rules[1].resolvable_by[1]"),
-        (13, "rules[2].reason"),
-        (15, "samples[0]"),
-        (16, "samples[1].seed"),
-        (16, "samples[1].when"),
+        (13, "rules[c].reason"),
+        (15, "samples[s]"),
+        (16, "samples[t].seed"),
+        (16, "samples[t].when"),
         (18, "severities.nope"),
         (19, "severities.not-discharged"),
         (20, "severities.charge-duplicate"),
@@ -108,8 +108,10 @@ extra: 1
 
 def test_a_mistake_says_what_to_write() -> None:
     assert told("rules:\n  - {name: a, when: totl > 1.0, reason: x}\n").startswith(
-        "policy.yaml:2: rules[0].when: unknown: totl; known are total, lines, codes"
+        "1 mistake in the configuration\npolicy.yaml:2: rules[a].when: unknown: totl\n    known are total, lines, codes"
     )
+    assert "did you mean charge-duplicate? known are" in told("severities: {charge-duplicates: off}\n")
+    assert "there is no such setting\n    did you mean reason?" in told("rules:\n- {name: a, when: 'true', reson: x}\n")
     assert "name one that may: supervisor" in told(
         "samples:\n- {name: a, take: 1, of: 2, seed: x, resolvable_by: [coder]}"
     )
@@ -124,21 +126,28 @@ def test_a_mistake_says_what_to_write() -> None:
     ],
 )
 def test_names_are_taken_once(text: str) -> None:
-    assert " is taken; give each" in told(text)
+    assert " is taken\n    give each" in told(text)
 
 
 @pytest.mark.parametrize(
     ("content", "line", "says"),
     [
         (b"rules: [\n  {", 2, "not YAML"),
-        (b"version: 1\nversion: 1\n", 2, "written twice"),
-        (b"rules:\n- {name: a, name: b}\n", 2, "written twice"),
+        (b"version: 1\nversion: 1\n", 2, "stands twice, first on line 1"),
+        (b"rules:\n- {name: a, when: 'true', reason: x, name: b}\n", 2, "stands twice"),
         (b"coders: &a {}\nseverities: *a\n", 2, "alias"),
-        (b"\xff\xfe\x00", 1, "not readable"),
-        (b"- 1\n", 1, "dictionary"),
-        (b"severities: {" + b"{" * 5000, 1, "deeper than 20"),
-        (b"version: !!python/object/apply:os.system [true]\n", 1, "not YAML"),
-        (b"coders:\n  a: {since: 2026-13-45}\n", 1, "a date or number"),
+        (b"version: 1\n\xff\xfe\x00", 2, "not UTF-8"),
+        (b"version: 1\nrules: \x00\n", 2, "a character that YAML does not allow"),
+        (b"- 1\n", 1, "not a mapping"),
+        (b"severities: {" + b"{" * 5000, 1, "nested too deeply"),
+        (b"version: !!python/object/apply:os.system [true]\n", 1, "YAML tag"),
+        (b"coders:\n  a: {since: 2026-13-45}\n", 2, "not a date"),
+        (b"limits: {max_line_units: .inf}\n", 1, "not a number that can be used"),
+        (b"version: 1\nrules:\n", 2, "is empty"),
+        (b"<<: {version: 1}\n", 1, "has a key that is not a plain word"),
+        (b"bill_hold_days: -1\n", 1, "must be greater than or equal to 0"),
+        (b"bill_hold_days:\n  inpatient: -1\n", 2, "must be greater than or equal to 0"),
+        (b"bill_hold_days:\n  somewhere: 1\n", 2, "is not one of its values"),
     ],
 )
 def test_a_file_that_cannot_be_read(content: bytes, line: int, says: str) -> None:
@@ -154,7 +163,7 @@ def test_a_file_that_is_not_there_or_too_large(tmp_path: Path) -> None:
         load_policy(tmp_path / "none.yaml")
     large = tmp_path / "large.yaml"
     large.write_bytes(b"#" * (1024 * 1024 + 1))
-    with pytest.raises(PolicyMistakes, match="write at most"):
+    with pytest.raises(PolicyMistakes, match="is larger than 1 MiB"):
         load_policy(large)
 
 

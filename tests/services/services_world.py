@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +23,7 @@ from gateway.desk.work import Work
 from gateway.encounter.model import Encounter
 from gateway.intake import Backlog, Intake
 from gateway.message import Format, Message, MessageState, Received
-from gateway.pipeline import Pipeline
+from gateway.pipeline import Pipeline, Reader
 from gateway.reading import FhirReader, Hl7Reader
 from gateway.review.model import Hold, HoldState
 from gateway.review.policy import Policy
@@ -32,7 +33,7 @@ from gateway.store.open import open_store
 
 TODAY = date(2026, 11, 20)
 NOON = datetime(2026, 11, 20, 18, tzinfo=UTC)
-SENT = datetime(2026, 11, 20, 12)
+SENT = datetime(2026, 11, 20, 12, tzinfo=UTC).replace(tzinfo=None)
 """MSH-7, in the hospital's own time."""
 EHR = "epic-adt"
 ENCODER = "encoder"
@@ -65,6 +66,8 @@ class Faulty:
         """Raised by the next looks for messages that wait."""
         self.next_counts: list[Exception] = []
         """Raised by the next counts of them."""
+        self.moved = asyncio.Event()
+        """Set by each fault, and by whoever else wants to be noticed."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -72,19 +75,23 @@ class Faulty:
     async def commit(self, step: Step) -> None:
         wanted = self.next_commits.pop(0) if self.next_commits else None
         if isinstance(wanted, Exception):
-            raise wanted
+            raise self._noticed(wanted)
         if wanted is not None:
             await wanted(step)
         await self.real.commit(step)
 
     async def pending(self, limit: int) -> list[Message]:
         if self.next_reads:
-            raise self.next_reads.pop(0)
+            raise self._noticed(self.next_reads.pop(0))
         return await self.real.pending(limit)
+
+    def _noticed(self, fault: Exception) -> Exception:
+        self.moved.set()
+        return fault
 
     async def backlog(self) -> int:
         if self.next_counts:
-            raise self.next_counts.pop(0)
+            raise self._noticed(self.next_counts.pop(0))
         return await self.real.backlog()
 
 
@@ -168,10 +175,17 @@ class World:
         while await self.pipeline.work_once():
             pass
 
+    async def until(self, happened: Callable[[], object]) -> None:
+        """Wait for what comes of a message that was processed, or of a fault that was met."""
+        async with asyncio.timeout(5):
+            while not happened():
+                self.store.moved.clear()
+                await self.store.moved.wait()
+
     # Looking
 
     async def case(self, key: str) -> Case:
-        return (await self.store.cases([key]))[key]
+        return cast(Case, (await self.store.cases([key]))[key])
 
     async def encounter(self, key: str) -> Encounter:
         encounter = (await self.case(key)).encounter
@@ -192,7 +206,7 @@ class World:
         return [item.key for item in await self.store.worklist((), (), "", 1_000)]
 
     async def stage(self, key: str) -> str:
-        return next(item.stage for item in await self.store.worklist((), (), "", 1_000) if item.key == key)
+        return cast(str, next(i.stage for i in await self.store.worklist((), (), "", 1_000) if i.key == key))
 
     async def told(self, key: str | None = None) -> list[str]:
         """What the trail says, of one encounter or of all: `hold.opened edit icd10-not-billable`."""
@@ -223,7 +237,7 @@ def visit_number(number: int, **said: Any) -> Visit:
     """An office visit like any other, with numbers of its own."""
     made = routine(TODAY)
     note = replace(made.notes[0], id=f"N{number}")
-    return replace(made, number=f"V{number}", account=f"A{number}", notes=(note,), **said)
+    return replace(made, **{"number": f"V{number}", "account": f"A{number}", "notes": (note,), **said})
 
 
 @asynccontextmanager
@@ -256,9 +270,17 @@ def _built(
 ) -> World:
     ids, backlog = Ids(), Backlog(high_water)
     casework = Casework(policy, rules.edit_context, rules.routes, Sampler(counts), ids.next)
-    readers = {Format.HL7V2: Hl7Reader(rules.profiles), Format.FHIR: FhirReader(rules.sources, cast(Store, store))}
+    readers: dict[str, Reader] = {
+        Format.HL7V2: Hl7Reader(rules.profiles),
+        Format.FHIR: FhirReader(rules.sources, cast(Store, store)),
+    }
     released: list[str] = []
     processed: list[tuple[int, str]] = []
+
+    def told(message: Message, outcome: str) -> None:
+        processed.append((message.id, outcome))
+        store.moved.set()
+
     pipeline = Pipeline(
         cast(Store, store),
         readers,
@@ -267,7 +289,7 @@ def _built(
         clock,
         batch=batch,
         on_released=lambda: released.append("pipeline"),
-        on_processed=lambda message, outcome: processed.append((message.id, outcome)),
+        on_processed=told,
     )
     work = Work(cast(Store, store), casework, clock, ids, lambda claim: released.append("desk"))
     intake = Intake(cast(Store, store), backlog, clock, ids)

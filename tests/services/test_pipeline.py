@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -356,43 +359,35 @@ async def test_the_loop_outlives_a_store_that_fails_anywhere(gateway: World, mon
     gateway.store.next_reads = [fault, fault]
     gateway.store.next_commits = [fault, fault]
     async with running(gateway):
-        await until(lambda: len(gateway.processed) == 1)
+        await gateway.until(lambda: len(gateway.processed) == 1)
         gateway.store.next_counts = [fault, fault]
-        await until(lambda: not gateway.store.next_counts)
+        await gateway.until(lambda: not gateway.store.next_counts)
         await gateway.register(visit_number(2), "A04")
-        await until(lambda: len(gateway.processed) == 2)
+        await gateway.until(lambda: len(gateway.processed) == 2)
     assert await gateway.set_aside() == []
 
 
 # The loop
 
 
-class running:  # noqa: N801 - reads as what it does: `async with running(gateway)`
+def _processed(gateway: World, count: int) -> bool:
+    return len(gateway.processed) == count
+
+
+@asynccontextmanager
+async def running(gateway: World) -> AsyncIterator[asyncio.Task[None]]:
     """The pipeline's loop, for as long as the block lasts."""
-
-    def __init__(self, gateway: World) -> None:
-        self._gateway = gateway
-
-    async def __aenter__(self) -> asyncio.Task[None]:
-        self._task = asyncio.create_task(self._gateway.pipeline.run())
-        return self._task
-
-    async def __aexit__(self, *_: object) -> None:
-        self._gateway.pipeline.stop()
-        async with asyncio.timeout(5):
-            await self._task
-
-
-async def until(happened: Any) -> None:
+    loop = asyncio.create_task(gateway.pipeline.run())
+    yield loop
+    gateway.pipeline.stop()
     async with asyncio.timeout(5):
-        while not happened():
-            await asyncio.sleep(0.001)
+        await loop
 
 
 async def test_what_was_left_is_taken_when_the_loop_starts(gateway: World) -> None:
     await gateway.register(visit_number(1))
     async with running(gateway):
-        await until(lambda: len(gateway.processed) == 2)
+        await gateway.until(lambda: len(gateway.processed) == 2)
     assert gateway.backlog.count == 0
 
 
@@ -403,7 +398,7 @@ async def test_a_message_is_processed_as_soon_as_it_is_kept(gateway: World, monk
         for number in range(1, 6):
             await asyncio.sleep(0.002)
             await gateway.register(visit_number(number), "A04")
-            await until(lambda wanted=number: len(gateway.processed) == wanted)
+            await gateway.until(partial(_processed, gateway, number))
 
 
 async def test_the_loop_looks_by_itself_for_what_another_process_queued(
@@ -413,7 +408,7 @@ async def test_the_loop_looks_by_itself_for_what_another_process_queued(
     gateway.backlog.arrived = lambda: None
     async with running(gateway):
         await gateway.register(visit_number(1), "A04")
-        await until(lambda: len(gateway.processed) == 1)
+        await gateway.until(lambda: len(gateway.processed) == 1)
     assert gateway.backlog.count == 0
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializerFunctionWrapHandler, WrapSerializer
 
 from gateway.encounter.model import ClaimKind, DocumentKind, DocumentStatus, Encounter, Provider
 from gateway.message import Format, MessageState
@@ -21,6 +21,28 @@ from gateway.review.model import (
 )
 
 Id = Annotated[int, PlainSerializer(str, return_type=str), Field(json_schema_extra={"pattern": "^[0-9]+$"})]
+
+
+def dollars(amount: Decimal) -> str:
+    """Two decimals, or as many as the amount has: nothing is rounded."""
+    exponent = amount.as_tuple().exponent
+    return f"{amount:.{max(2, -exponent)}f}" if isinstance(exponent, int) else str(amount)
+
+
+def _in_dollars(encounter: Encounter, told: SerializerFunctionWrapHandler) -> object:
+    """The stored form, with the charges' amounts written as amounts."""
+    fields = told(encounter)
+    for charge, told_charge in zip(encounter.charges, fields["charges"], strict=True):
+        if charge.amount is not None:
+            told_charge["amount"] = dollars(charge.amount)
+    return fields
+
+
+InDollars = Annotated[Encounter, WrapSerializer(lambda encounter, told: _in_dollars(encounter, told))]  # noqa: PLW0108
+"""By a function without a return type, or else the description of the interface would not show an encounter."""
+Money = Annotated[
+    Decimal, PlainSerializer(dollars, return_type=str), Field(json_schema_extra={"pattern": r"^-?[0-9]+\.[0-9]{2,}$"})
+]
 Comment = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
@@ -64,7 +86,7 @@ class WorkItemView(View):
     encounter_class: str | None
     payer: str | None
     coder: str | None
-    total: str
+    total: Money
     holds: tuple[str, ...]
     changed: datetime
 
@@ -169,8 +191,8 @@ class EncounterView(View):
     version: int
     stage: str
     fingerprint: str
-    total: Decimal
-    encounter: Encounter
+    total: Money
+    encounter: InDollars
     holds: tuple[HoldView, ...]
     documents: tuple[DocumentView, ...]
     queries: tuple[QueryView, ...]

@@ -12,12 +12,13 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 from gateway.encounter.model import CodeSystem
 from gateway.encounter.record import Record
 from gateway.mappings.hl7v2.dialect_check import check
-from gateway.mappings.hl7v2.dialect_source import DialectError, Mistake, Node, merged, read_source
+from gateway.mappings.hl7v2.dialect_source import DialectError, merged, read_source
 from gateway.mappings.hl7v2.fields import GROUPS, TABLES
 from gateway.mappings.hl7v2.path import Path
 from gateway.mappings.hl7v2.plan import Plan, Rule, Table
+from gateway.yamlfile import YamlFile, instead, tell
 
-__all__ = ["ChargeCode", "Dialect", "DialectError", "FieldRule", "Mistake", "load_dialects"]
+__all__ = ["ChargeCode", "Dialect", "DialectError", "FieldRule", "load_dialects"]
 
 _OWN = FilePath(__file__).parent / "dialects"
 
@@ -112,71 +113,66 @@ def load_dialects(extra_dir: FilePath | None = None) -> dict[str, Dialect]:
 
     DialectError with every mistake in every file.
     """
-    trees, mistakes = _sources(_files(extra_dir))
-    for tree in trees.values():
-        mistakes.extend(check(tree))
-    chains: dict[str, Node] = {}
-    for name in trees:
-        try:
-            chains[name] = _extended(name, trees, ())
-        except DialectError as error:
-            mistakes.extend(error.mistakes)
+    files = [read_source(path) for path in _paths(extra_dir)]
+    named = _named(files)
+    for name, file in named.items():
+        check(file)
+        _complete(name, file)
+    chains = {name: _extended(name, named, ()) for name in named}
+    mistakes = [mistake for file in files for mistake in file.mistakes]
     if mistakes:
-        raise DialectError(tuple(sorted(dict.fromkeys(mistakes), key=lambda mistake: (mistake.file, mistake.line))))
-    return {name: _dialect(name, tree) for name, tree in chains.items()}
+        raise DialectError(mistakes)
+    return {name: _dialect(name, data) for name, data in chains.items()}
 
 
-def _files(extra_dir: FilePath | None) -> list[FilePath]:
-    files = sorted(_OWN.glob("*.yaml"))
+def _paths(extra_dir: FilePath | None) -> list[FilePath]:
+    paths = sorted(_OWN.glob("*.yaml"))
     if extra_dir is not None:
         if not extra_dir.is_dir():
-            text, remedy = "is not a directory", "name the directory of your dialect files, or leave `dialects` out"
-            raise DialectError((Mistake(str(extra_dir), 1, "dialects", text, remedy),))
-        files += sorted(path for path in extra_dir.iterdir() if path.suffix in (".yaml", ".yml"))
-    return files
+            directory = YamlFile(extra_dir)
+            directory.tell(
+                (), "is not a directory", "name the directory of your dialect files, or leave `dialects` out"
+            )
+            raise DialectError(directory.mistakes)
+        paths += sorted(path for path in extra_dir.iterdir() if path.suffix in (".yaml", ".yml"))
+    return paths
 
 
-def _sources(files: Iterable[FilePath]) -> tuple[dict[str, Node], list[Mistake]]:
-    trees: dict[str, Node] = {}
-    mistakes: list[Mistake] = []
-    for path in files:
-        if path.stem in trees:
-            mistakes.append(Mistake(path.name, 1, "file", f"the name {path.stem} is taken", "rename the file"))
-            continue
-        try:
-            trees[path.stem] = read_source(path)
-        except DialectError as error:
-            mistakes.extend(error.mistakes)
-    return trees, mistakes
+def _named(files: Iterable[YamlFile]) -> dict[str, YamlFile]:
+    named: dict[str, YamlFile] = {}
+    for file in files:
+        name = FilePath(file.name).stem
+        if name in named:
+            file.tell((), f"the name {name} is taken", "rename the file")
+        else:
+            named[name] = file
+    return named
 
 
-def _extended(name: str, trees: Mapping[str, Node], seen: tuple[str, ...]) -> Node:
-    tree = trees[name]
-    parent = tree.items().get("extends")
-    if parent is None:
-        return tree
-    known = parent.value
-    if not isinstance(known, str) or known not in trees:
-        mistake = parent.mistake("extends", f"there is no dialect {known!r}", f"use one of: {', '.join(sorted(trees))}")
-        raise DialectError((mistake,))
-    if known == name or known in seen:
-        raise DialectError((parent.mistake("extends", "goes round in a circle", "extend base instead"),))
-    return merged(_extended(known, trees, (*seen, name)), tree)
-
-
-def _dialect(name: str, tree: Node) -> Dialect:
-    plain = tree.plain()
+def _complete(name: str, file: YamlFile) -> None:
+    """Tell what the schema's own check lets pass, as a list where a text belongs."""
+    if file.mistakes:
+        return
     try:
-        return Dialect.model_validate({**plain, "name": name} if isinstance(plain, dict) else plain)
+        _dialect(name, file.data)
     except ValidationError as error:
-        raise DialectError(tuple(_mistake(each["loc"], each["msg"], tree) for each in error.errors())) from error
+        tell(file, error.errors(include_url=False), lambda _: Dialect.model_fields)
 
 
-def _mistake(loc: tuple[int | str, ...], text: str, tree: Node) -> Mistake:
-    node = tree
-    for part in loc:
-        child = node.items().get(str(part))
-        if child is None:
-            break
-        node = child
-    return node.mistake(".".join(map(str, loc)), text, "compare it with dialects/base.yaml")
+def _extended(name: str, named: Mapping[str, YamlFile], seen: tuple[str, ...]) -> object:
+    """The file's data with that of what it extends under it. Tells, once, of one that cannot be extended."""
+    file = named[name]
+    parent = file.data.get("extends")
+    if not isinstance(parent, str) or not parent:
+        return file.data
+    if parent not in named:
+        file.spoil(("extends",), f"there is no dialect {parent!r}", instead(parent, sorted(named)))
+    elif parent == name or parent in seen:
+        file.spoil(("extends",), "goes round in a circle", "extend base instead")
+    else:
+        return merged(_extended(parent, named, (*seen, name)), file.data)
+    return file.data
+
+
+def _dialect(name: str, data: object) -> Dialect:
+    return Dialect.model_validate({**data, "name": name} if isinstance(data, dict) else data)

@@ -133,21 +133,23 @@ def _pairs(reading: Reading, components: list[str], first: int) -> tuple[Coded, 
 
 
 def modifiers(reading: Reading, raw: str, at: At) -> tuple[str, ...] | None:
-    """Every repetition's first component, each once: two letters or digits, as CPT and HCPCS modifiers have."""
+    """Every repetition's first component, each once: two letters or digits, as CPT and HCPCS modifiers have.
+
+    One of another form is kept beside well-formed ones, so that the edits find it. Where none is formed like a
+    modifier, the field holds something else: Unreadable.
+    """
     if len(raw) == 2 and _MODIFIER.fullmatch(raw):
         return (raw,)
     found: dict[str, None] = {}
-    strange = False
+    formed = False
     for each in raw.split(reading.repetition):
         value = reading.said(each.split(reading.component), at.component)
         if value is None:
             continue
         modifier = value.upper()
-        if _MODIFIER.fullmatch(modifier):
-            found[modifier] = None
-        else:
-            strange = True
-    if strange and not found:
+        found[modifier] = None
+        formed = formed or _MODIFIER.fullmatch(modifier) is not None
+    if found and not formed:
         raise Unreadable("none has the two characters of a modifier")
     return tuple(found) or None
 

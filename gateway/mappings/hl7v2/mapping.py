@@ -12,6 +12,10 @@ from gateway.mappings.hl7v2.reading import Reading
 
 __all__ = ["MAPPED", "FeedProfile", "Mapped", "MappingError", "Unused", "map_message"]
 
+MAX_SEGMENTS = 2000
+"""How many charges, diagnoses, procedures or coverages one message may have: a stay of a year has fewer."""
+_COUNTED = ("FT1", "DG1", "PR1", "IN1")
+
 Family = Callable[[Reading, FeedProfile, int, str], Change]
 
 MAPPED: dict[str, Family] = {
@@ -35,14 +39,18 @@ MAPPED: dict[str, Family] = {
 def map_message(message: Er7Message, source: FeedProfile, message_id: int) -> Mapped:
     """What `message` says about an encounter; Unused when nothing here uses its type.
 
-    MappingError when it cannot be processed: it has no number that an encounter goes by, no document, or is a batch.
+    MappingError when it cannot be processed: it has no type, no number that an encounter goes by or several, no
+    document, more segments of a kind than MAX_SEGMENTS, or is a batch.
     """
     code, trigger = _type(message)
+    if not code:
+        raise MappingError("no-type", "MSH-9", "the message does not say its type: have the sender say it in MSH-9")
     family = MAPPED.get(f"{code}^{trigger}")
     if family is None:
         return Unused(_reason(code, trigger))
     if len(message.positions("MSH")) > 1:
         raise MappingError("batch", "MSH[2]", "several messages came as one; send each in a frame of its own")
+    _refuse_too_many(message)
     reading = Reading(message, source.zone, source.authority)
     if message.unreadable:
         text = f"{message.unreadable} characters cannot be read as {message.encoding}; they stand as U+FFFD"
@@ -56,8 +64,14 @@ def _type(message: Er7Message) -> tuple[str, str]:
     return code.upper(), (message.get("MSH-9.2") or message.get("EVN-1") or "").upper()
 
 
+def _refuse_too_many(message: Er7Message) -> None:
+    for name in _COUNTED:
+        count = len(message.positions(name))
+        if count > MAX_SEGMENTS:
+            text = f"{count} {name} segments; at most {MAX_SEGMENTS} are taken from one message"
+            raise MappingError("too-many", f"{name}[{MAX_SEGMENTS + 1}]", text)
+
+
 def _reason(code: str, trigger: str) -> str:
-    if not code:
-        return "MSH-9 names no message type"
     known = code.isalnum() and trigger.isalnum() and len(code) == 3 and len(trigger) == 3
     return f"{code}^{trigger} is not used" if known else "the message type in MSH-9 is not used"

@@ -47,12 +47,16 @@ def content(body: bytes, content_type: str) -> Content:
     return Content(hashlib.sha256(body).hexdigest(), content_type, body)
 
 
+_NO_TEXT = frozenset({"ED", "RP", "HD", "EI"})
+"""OBX-2: a file, and references to something kept elsewhere."""
+
+
 def read_text(reading: Reading) -> Content | None:
     """The text of all OBX segments, one after the other; RTF becomes plain text. None when there is none."""
     parts = []
     for position in reading.message.positions("OBX"):
         fields = reading.message.fields(position)
-        if len(fields) > 5 and fields[5] and fields[2] not in ("ED", "RP") and fields[5] != DELETE:
+        if len(fields) > 5 and fields[5] and fields[2] not in _NO_TEXT and fields[5] != DELETE:
             parts.append(unescape(fields[5].replace(reading.repetition, "\n"), reading.delimiters))
     text = "\n".join(parts)
     if rtf.is_rtf(text):

@@ -22,6 +22,8 @@ _CONTEXTS = 4
 """How much of what was read before is kept: texts of each field, their length, and kinds of delimiters and calendar."""
 _ELSEWHERE = 1 << 30
 _UNREADABLE = object()
+MAX_REPETITIONS = 200
+"""How often a field may repeat: more than any sender needs, and few enough to be worked through."""
 
 Values = dict[str, object]
 Table = Mapping[str, StrEnum | str]
@@ -151,6 +153,8 @@ class Plan:
         if raw == DELETE:
             return DELETE
         try:
+            if len(raw) > _LONGEST and raw.count(reading.repetition) >= MAX_REPETITIONS:
+                raise Unreadable(f"more than {MAX_REPETITIONS} repetitions")
             value = row.read(reading, raw, step.at)
         except Unreadable as wrong:
             segment = step.segment or (f"{self.own}[{number}]" if self.anchor else self.own)
@@ -210,9 +214,29 @@ class Plan:
         """`mask` without the places of the field `name`."""
         return mask & ~self._bits.get(name, 0)
 
+    def differs(self, reading: Reading, name: str) -> str | None:
+        """The place of the field `name` when the message's segments of that kind say different values there."""
+        row = next((row for row in self.rows if row.name == name), None)
+        for step in row.steps if row else ():
+            segment = step.segment or self.own
+            said = _said_by_all(reading, segment, step)
+            if said and row:
+                different = len(said) > 1 and len({row.read(reading, raw, step.at) for raw in said}) > 1
+                return f"{segment}-{step.place}" if different else None
+        return None
+
     def place(self, name: str) -> str:
         """The first place of the field `name` within its segment, for a problem's text; empty when it has none."""
         return next((step.place for known, step in self._steps.values() if known == name), "")
+
+
+def _said_by_all(reading: Reading, segment: str, step: Step) -> list[str]:
+    """The different raw fields at `step` in all segments of its kind; only its own where it names an occurrence."""
+    positions = reading.message.positions(segment)
+    if step.occurrence > 1:
+        positions = positions[step.occurrence - 1 : step.occurrence]
+    fields = (reading.message.fields(position) for position in positions)
+    return list(dict.fromkeys(each[step.field] for each in fields if step.field < len(each) and each[step.field]))
 
 
 def _elsewhere(reading: Reading, step: Step, anchor: str | None, span: Span | None) -> str:

@@ -56,8 +56,11 @@ def _provider(reading: Reading, repetitions: list[str], role: ProviderRole) -> P
 
 
 def _npi(reading: Reading, components: list[str]) -> str | None:
-    """The NPI in any component that passes the check digit; XCN.1 unless it is said to be another number."""
-    kind = reading.said(components, 12)
+    """The NPI in any component that passes the check digit; XCN.1 unless it is said to be another number.
+
+    Without such a one, XCN.1 where XCN.13 or XCN.9 calls it an NPI: a wrong NPI is for the edits to find.
+    """
+    kind, authority = reading.said(components, 12), reading.said(components, 8)
     other_kind = kind is not None and kind != "NPI" and kind.isalpha()
     for index, raw in enumerate(components):
         if not raw or (index == 0 and other_kind):
@@ -65,7 +68,8 @@ def _npi(reading: Reading, components: list[str]) -> str | None:
         for part in raw.split(reading.subcomponent):
             if is_npi(part):
                 return part
-    return None
+    called = "NPI" in (kind, authority)
+    return reading.said(components, 0) if called and kind in (None, "NPI") else None
 
 
 def _number(reading: Reading, components: list[str], npi: str | None) -> Identifier | None:

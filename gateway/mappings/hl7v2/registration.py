@@ -68,13 +68,13 @@ class Registration:
 def register(reading: Reading, source: FeedProfile, family: str) -> Registration:
     """What the message's registration segments say; only the numbers when the dialect lets no more of `family` count.
 
-    MappingError when none of the numbers that may key an encounter is there.
+    MappingError when none of the numbers that may key an encounter is there, or when it keys several encounters.
     """
     dialect = source.dialect
     whole = family in dialect.registration
     visit, places = (dialect.plans["visit"] if whole else dialect.numbers).once(reading)
     patient, patient_places = dialect.plans["patient"].once(reading)
-    registered = Registration(_key(visit, source), _identifiers(visit, patient), places=[*places])
+    registered = Registration(_key(reading, visit, source), _identifiers(visit, patient), places=[*places])
     if whole:
         registered.places += patient_places
         registered.visit = Visit.model_validate(visit) if visit else None
@@ -83,14 +83,22 @@ def register(reading: Reading, source: FeedProfile, family: str) -> Registration
     return registered
 
 
-def _key(visit: Values, source: FeedProfile) -> EncounterKey:
+def _key(reading: Reading, visit: Values, source: FeedProfile) -> EncounterKey:
     choices = source.key or source.dialect.key
     for choice in choices:
-        number = visit.get(_NUMBERS[choice])
+        name = _NUMBERS[choice]
+        number = visit.get(name)
         if isinstance(number, Identifier):
+            several = source.dialect.numbers.differs(reading, name)
+            if several:
+                text = f"the message names several encounters by their {choice}; have the sender send one in a message"
+                raise MappingError("several-encounters", several, text)
             return EncounterKey(source.facility, number.authority or "", number.value)
     wanted = " or ".join(choices)
-    text = f"the message has no number for an encounter's key ({wanted})"
+    text = (
+        f"the message has no number for an encounter's key ({wanted}): have the sender send it, or say in the dialect's "
+        "fields.visit where it stands"
+    )
     raise MappingError("no-encounter-number", _where(source), text)
 
 
@@ -133,11 +141,16 @@ def _people(value: object) -> tuple[Provider, ...]:
 
 
 def _coverages(reading: Reading, source: FeedProfile, places: list[Places]) -> Items[Coverage] | None:
-    """The coverages of the message take the place of those before: IN1 is sent as a snapshot."""
+    """The coverages of the message take the place of those before: IN1 is sent as a snapshot.
+
+    One that stands again word for word, as with each charge of a DFT, is the same.
+    """
     plan = source.dialect.plans["coverages"]
     said: list[Values] = []
+    known: list[Values] = []
     for number, _, values, mask in plan.each(reading):
-        if values.keys() - {"rank"}:
+        if values.keys() - {"rank"} and values not in known:
+            known.append(dict(values))
             places += plan.places(mask, len(said), number)
             said.append({"id": f"IN1[{number}]", **values})
     return Items(_COVERAGES.validate_python(said), Mode.REPLACE) if said else None

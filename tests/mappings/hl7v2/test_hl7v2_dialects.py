@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.encounter.model import EncounterClass
-from gateway.mappings.hl7v2.dialect import Dialect, DialectError, Mistake, load_dialects
+from gateway.mappings.hl7v2.dialect import Dialect, DialectError, load_dialects
 from gateway.mappings.hl7v2.fields import GROUPS, TABLES
 from gateway.mappings.hl7v2.path import Path as Er7Path
+from gateway.yamlfile import Mistake
 
 
 def mistakes(directory: Path, text: str) -> list[Mistake]:
@@ -70,9 +71,9 @@ def test_codes_that_look_like_numbers_or_truth_values_stay_text(tmp_path: Path) 
         ("extends: bass\n", 1, "extends", "no dialect 'bass'", "base"),
         ("extends: site\n", 1, "extends", "circle", "extend base"),
         ("extends: base\nfeilds: {}\n", 2, "feilds", "not a setting", "did you mean fields?"),
-        ("extends: base\nkey: [acount]\n", 2, "key", "'acount' is not known", "account"),
+        ("extends: base\nkey: [acount]\n", 2, "key[0]", "'acount' is not known", "account"),
         ("extends: base\nkey: account\n", 2, "key", "not a list", "[account, visit]"),
-        ("extends: base\nfinal: [ADT, XYZ]\n", 2, "final", "'XYZ'", "use one of"),
+        ("extends: base\nfinal: [ADT, XYZ]\n", 2, "final[1]", "'XYZ'", "write one of"),
         ("fields:\n  patiant: {}\n", 2, "fields.patiant", "not known", "did you mean patient?"),
         ("fields:\n  patient:\n    nmae: PID-5\n", 3, "fields.patient.nmae", "not known", "did you mean name?"),
         ("fields:\n  patient:\n\n    name: PID5\n", 4, "fields.patient.name", "'PID5' is not a path", "PID-3[1].1"),
@@ -80,7 +81,7 @@ def test_codes_that_look_like_numbers_or_truth_values_stay_text(tmp_path: Path) 
         (
             "fields:\n  patient:\n    sex: {from: PID-8, with: [uper]}\n",
             3,
-            "fields.patient.sex.with",
+            "fields.patient.sex.with[0]",
             "'uper'",
             "upper",
         ),
@@ -93,25 +94,26 @@ def test_codes_that_look_like_numbers_or_truth_values_stay_text(tmp_path: Path) 
         ),
         ("fields:\n  charges:\n    code: FT1[2]-7\n", 3, "fields.charges.code", "one occurrence", "FT1-"),
         ("fields: 1\n", 1, "fields", "not a mapping", "name: value"),
-        ("tables:\n  sex: {F: W}\n", 2, "tables.sex.F", "'W' is not a value", "use one of"),
+        ("tables:\n  sex: {F: W}\n", 2, "tables.sex.F", "'W' is not a value", "write one of"),
         ("tables:\n  encounter_class:\n    I: inpatent\n", 3, "tables.encounter_class.I", "'inpatent'", "inpatient?"),
-        ("tables:\n  nonsense: {}\n", 2, "tables.nonsense", "not known", "use one of"),
+        ("tables:\n  nonsense: {}\n", 2, "tables.nonsense", "not known", "write one of"),
         ("charge_codes:\n  X1: {code: '1', system: cbt}\n", 2, "charge_codes.X1.system", "'cbt'", "cpt"),
-        ("charge_codes:\n  X1: {system: cpt}\n", 2, "charge_codes.X1", "has no code", "code"),
-        ("extends: base\nextends: base\n", 2, "file", "twice", "keep one"),
-        ("a: [1\nb: 2\n", 2, "file", "not YAML", "indentation"),
-        ("a: &x 1\nb: *x\n", 2, "file", "alias", "write the value out"),
-        ("- 1\n", 1, "file", "not a mapping", "key: value"),
+        ("charge_codes:\n  X1: {system: cpt}\n", 2, "charge_codes.X1.code", "is missing", "code"),
+        ("extends: base\nextends: base\n", 2, "extends", "twice", "keep one"),
+        ("a: [1\nb: 2\n", 2, "", "not YAML", "indentation"),
+        ("final: &x [DFT]\nreplace: *x\n", 2, "replace", "alias", "write the value out"),
+        ("- 1\n", 1, "", "not a mapping", "key: value"),
     ],
 )
 def test_a_mistake_is_told_with_file_line_key_and_remedy(
     tmp_path: Path, text: str, line: int, key: str, told: str, remedy: str
 ) -> None:
     (mistake,) = mistakes(tmp_path, text)
-    assert (mistake.file, mistake.line, mistake.key) == ("site.yaml", line, key)
+    file = str(tmp_path / "site.yaml")
+    assert (mistake.file, mistake.line, mistake.key) == (file, line, key)
     assert told in mistake.text
     assert remedy in mistake.remedy
-    assert str(mistake).startswith(f"site.yaml:{line}: {key}: ")
+    assert str(mistake).startswith(f"{file}:{line}: {key}")
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -128,22 +130,29 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_circle_of_dialects(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("extends: site\n")
-    assert {m.file for m in mistakes(tmp_path, "extends: other\n")} == {"site.yaml", "other.yaml"}
+    assert [Path(m.file).name for m in mistakes(tmp_path, "extends: other\n")] == ["other.yaml", "site.yaml"]
 
 
 def test_a_site_cannot_take_a_name_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "epic.yaml").write_text("extends: base\n")
-    with pytest.raises(DialectError, match=r"epic\.yaml:1: file: the name epic is taken; rename the file"):
+    with pytest.raises(DialectError, match=r"epic\.yaml: the name epic is taken\n    rename the file"):
         load_dialects(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: " + b"x" * 300_000, b"[" * 5000])
-def test_files_that_are_no_dialects_at_all(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xff\xfe\x00", ":1: is not UTF-8 text"),
+        (b"a: " + b"x" * 300_000, ": is larger than 256 KiB"),
+        (b"[" * 5000, ":1: is nested too deeply"),
+    ],
+)
+def test_files_that_are_no_dialects_at_all(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "site.yaml").write_bytes(content)
-    with pytest.raises(DialectError, match=r"site\.yaml:1: file: "):
+    with pytest.raises(DialectError, match=rf"site\.yaml{told}"):
         load_dialects(tmp_path)
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DialectError, match="is not a directory; name the directory"):
+    with pytest.raises(DialectError, match="is not a directory\n    name the directory"):
         load_dialects(tmp_path / "none")

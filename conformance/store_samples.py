@@ -201,15 +201,18 @@ def event(subject: str = "message/1", key: str | None = None, minutes: int = 0, 
     )
 
 
+_SURGEON = Provider(
+    role=ProviderRole.RENDERING,
+    npi="1234567893",
+    name=PersonName(family="O'NEIL", given="ANA", middle="B", suffix="JR"),
+    organization="GENERAL",
+    identifiers=(Identifier(value="77", authority="EPIC", type="PRN"),),
+)
+_HOME = Address(line="1 MAIN ST", line2="APT 2", city="SPRINGFIELD", state="IL", postal_code="62701", country="USA")
+
+
 def encounter(number: str = "100", coder: str = "jones") -> Encounter:
-    surgeon = Provider(
-        role=ProviderRole.RENDERING,
-        npi="1234567893",
-        name=PersonName(family="O'NEIL", given="ANA", middle="B", suffix="JR"),
-        organization="GENERAL",
-        identifiers=(Identifier(value="77", authority="EPIC", type="PRN"),),
-    )
-    home = Address(line="1 MAIN ST", line2="APT 2", city="SPRINGFIELD", state="IL", postal_code="62701", country="USA")
+    """An encounter with something in every part of it."""
     return Encounter(
         key=EncounterKey("MAIN", "HOSP", number),
         identifiers=(Identifier(value=number, authority="HOSP", type="AN"),),
@@ -218,10 +221,10 @@ def encounter(number: str = "100", coder: str = "jones") -> Encounter:
             name=PersonName(family="DOE", given="J\u00dcRGEN"),
             birth_date=date(1970, 1, 31),
             sex="M",
-            address=home,
+            address=_HOME,
             phone="2175550100",
         ),
-        guarantor=Guarantor(name=PersonName(family="DOE"), relationship="self", address=home),
+        guarantor=Guarantor(name=PersonName(family="DOE"), relationship="self", address=_HOME),
         visit=Visit(
             status=VisitStatus.DISCHARGED,
             encounter_class=EncounterClass.INPATIENT,
@@ -239,7 +242,7 @@ def encounter(number: str = "100", coder: str = "jones") -> Encounter:
             Coverage(id="2", rank=2, payer_name="AETNA"),
             Coverage(id="1", rank=1, payer=Identifier(value="MCARE"), payer_name="MEDICARE", member_id="1EG4"),
         ),
-        providers=(surgeon,),
+        providers=(_SURGEON,),
         diagnoses=(
             Diagnosis(
                 id="1",
@@ -256,11 +259,11 @@ def encounter(number: str = "100", coder: str = "jones") -> Encounter:
         procedures=(Procedure(id="1", code="0DTJ4ZZ", system=CodeSystem.ICD10PCS, performed=date(2026, 3, 1)),),
         charges=(
             Charge(id="1", code="99223", units=Decimal("1"), amount=Decimal("300.10"), modifiers=("25", "AI")),
-            Charge(id="2", code="44970", units=Decimal("1"), amount=Decimal("2500.05"), providers=(surgeon,)),
+            Charge(id="2", code="44970", units=Decimal("1"), amount=Decimal("2500.05"), providers=(_SURGEON,)),
             Charge(id="3", code="A4550", units=Decimal("0.5"), amount=Decimal("12.00")),
             Charge(id="4", kind=ChargeKind.CREDIT, code="A4550", amount=Decimal("-12.00"), reverses="3"),
         ),
-        documents=(Document(id="D1", kind=DocumentKind.OPERATIVE_NOTE, author=surgeon, written=NOON, digest="ab"),),
+        documents=(Document(id="D1", kind=DocumentKind.OPERATIVE_NOTE, author=_SURGEON, written=NOON, digest="ab"),),
         coding=Coding(coder=coder, encoder="3M", coded=NOON, final=True, drg="343"),
         origins={"1": {"visit.status": "PV1-36"}},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import httpx
 
@@ -21,6 +21,7 @@ from gateway.casework import Casework
 from gateway.clock import Clock, Ids
 from gateway.config import Config, FhirClaim, X12File
 from gateway.delivery import Lane, Outbox
+from gateway.intake import Backlog, Intake
 from gateway.desk.desk import Desk
 from gateway.desk.queries import QueryDesk
 from gateway.desk.settling import Settling
@@ -35,10 +36,26 @@ from gateway.settlement import Settlement
 from gateway.store.interface import MessageQuery, Store
 from gateway.trail import Refusals, Trail
 
-if TYPE_CHECKING:
-    from gateway.app import Gateway
-
 CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
+
+
+class Parts(Protocol):
+    """The services of a gateway that its HTTP interfaces are made of."""
+
+    config: Config
+    store: Store
+    clock: Clock
+    ids: Ids
+    metrics: Metrics
+    casework: Casework
+    backlog: Backlog
+    intake: Intake
+    outbox: Outbox
+    refusals: Refusals
+
+    def released(self) -> None:
+        """A claim was released: let it be delivered."""
+        ...
 
 
 class KeptMessages:
@@ -124,14 +141,14 @@ class Witness:
         self._refusals.refused(status, method, route, caller)
 
 
-def http_server(gateway: Gateway) -> HttpServer:
+def http_server(gateway: Parts) -> HttpServer:
     """The HTTP server with every route."""
     config = gateway.config
     witness = Witness(gateway.metrics, gateway.refusals)
     return HttpServer(routes(gateway), Callers(config.clients), config.http, observer=witness)
 
 
-def routes(gateway: Gateway) -> list[Route]:
+def routes(gateway: Parts) -> list[Route]:
     """Every route that the gateway serves."""
     store, clock, ids = gateway.store, gateway.clock, gateway.ids
     work = Work(store, gateway.casework, clock, ids, lambda claim: gateway.released())

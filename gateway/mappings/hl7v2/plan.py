@@ -214,29 +214,27 @@ class Plan:
         """`mask` without the places of the field `name`."""
         return mask & ~self._bits.get(name, 0)
 
-    def differs(self, reading: Reading, name: str) -> str | None:
-        """The place of the field `name` when the message's segments of that kind say different values there."""
+    def everywhere(self, reading: Reading, name: str) -> tuple[str, list[object]]:
+        """What all segments of a kind say of the field `name`, and where: at the first of its places that says
+        anything. Nothing of one that stands in a single segment.
+        """
         row = next((row for row in self.rows if row.name == name), None)
         for step in row.steps if row else ():
             segment = step.segment or self.own
-            said = _said_by_all(reading, segment, step)
+            positions = reading.message.positions(segment)[step.occurrence - 1 :]
+            said = [raw for position in positions if (raw := _raw(reading.message.fields(position), step.field))]
             if said and row:
-                different = len(said) > 1 and len({row.read(reading, raw, step.at) for raw in said}) > 1
-                return f"{segment}-{step.place}" if different else None
-        return None
+                alone = len(said) == 1 or step.occurrence > 1
+                return f"{segment}-{step.place}", [] if alone else [row.read(reading, r, step.at) for r in said]
+        return "", []
 
     def place(self, name: str) -> str:
         """The first place of the field `name` within its segment, for a problem's text; empty when it has none."""
         return next((step.place for known, step in self._steps.values() if known == name), "")
 
 
-def _said_by_all(reading: Reading, segment: str, step: Step) -> list[str]:
-    """The different raw fields at `step` in all segments of its kind; only its own where it names an occurrence."""
-    positions = reading.message.positions(segment)
-    if step.occurrence > 1:
-        positions = positions[step.occurrence - 1 : step.occurrence]
-    fields = (reading.message.fields(position) for position in positions)
-    return list(dict.fromkeys(each[step.field] for each in fields if step.field < len(each) and each[step.field]))
+def _raw(fields: Sequence[str], number: int) -> str:
+    return fields[number] if number < len(fields) else ""
 
 
 def _elsewhere(reading: Reading, step: Step, anchor: str | None, span: Span | None) -> str:
@@ -248,8 +246,7 @@ def _elsewhere(reading: Reading, step: Step, anchor: str | None, span: Span | No
         positions = own or positions[: bisect_left(positions, message.positions(anchor or "")[0])]
     if step.occurrence > len(positions):
         return ""
-    fields = message.fields(positions[step.occurrence - 1])
-    return fields[step.field] if step.field < len(fields) else ""
+    return _raw(message.fields(positions[step.occurrence - 1]), step.field)
 
 
 def _reader(name: str, group: str, rule: Rule, tables: Mapping[str, Table]) -> Read:

@@ -89,10 +89,7 @@ def _key(reading: Reading, visit: Values, source: FeedProfile) -> EncounterKey:
         name = _NUMBERS[choice]
         number = visit.get(name)
         if isinstance(number, Identifier):
-            several = source.dialect.numbers.differs(reading, name)
-            if several:
-                text = f"the message names several encounters by their {choice}; have the sender send one in a message"
-                raise MappingError("several-encounters", several, text)
+            _refuse_several(reading, source, name)
             return EncounterKey(source.facility, number.authority or "", number.value)
     wanted = " or ".join(choices)
     text = (
@@ -100,6 +97,15 @@ def _key(reading: Reading, visit: Values, source: FeedProfile) -> EncounterKey:
         "fields.visit where it stands"
     )
     raise MappingError("no-encounter-number", _where(source), text)
+
+
+def _refuse_several(reading: Reading, source: FeedProfile, name: str) -> None:
+    """MappingError when segments of one kind name different encounters: whose the charges are cannot be told."""
+    where, said = source.dialect.numbers.everywhere(reading, name)
+    numbers = {each.value for each in said if isinstance(each, Identifier)}
+    if len(numbers) > 1:
+        text = f"the message names {len(numbers)} encounters; have the sender send one in a message"
+        raise MappingError("several-encounters", where, text)
 
 
 def _where(source: FeedProfile) -> str:

@@ -25,7 +25,7 @@ from gateway.intake import Backlog
 from gateway.logs import logger
 from gateway.mappings.errors import MappingError, Unused
 from gateway.message import Message, MessageState
-from gateway.resolution import Resolver, numbers
+from gateway.resolution import Resolver, account_numbers, numbers
 from gateway.store.interface import CaseChange, Conflict, MessageOutcome, Step, Store, StoreFault
 
 log = logger("pipeline")
@@ -236,7 +236,10 @@ class Pipeline:
     ) -> list[tuple[Message, Change, str]]:
         """Each message with the key of its encounter; those whose numbers lead to several are set aside."""
         wanted = [number for _, change in said for number in numbers(change)]
-        resolver = Resolver(await self._store.encounters_by_number(wanted))
+        known = await self._store.encounters_by_number(wanted)
+        standing = await self._store.cases({key for keys in known.values() for key in keys}) if known else {}
+        accounts = {key: account_numbers(case.encounter) for key, case in standing.items() if case.encounter}
+        resolver = Resolver(known, accounts)
         addressed: list[tuple[Message, Change, str]] = []
         for message, change in said:
             try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gateway.encounter.change import Change
-from gateway.encounter.identity import EncounterKey
+from gateway.encounter.identity import EncounterKey, Identifier
+from gateway.encounter.model import Encounter
 from gateway.mappings.errors import MappingError
 
 ACCOUNT = "AN"
@@ -17,11 +18,19 @@ Number = tuple[str, str, str, str]
 
 def numbers(change: Change) -> list[Number]:
     """The numbers in `change` that can lead to an encounter, accounts first."""
-    facility = change.key.facility
+    return _of(change.key.facility, change.identifiers, (ACCOUNT, VISIT))
+
+
+def account_numbers(encounter: Encounter) -> list[Number]:
+    """The accounts that the encounter was said to be of."""
+    return _of(encounter.key.facility, encounter.identifiers, (ACCOUNT,))
+
+
+def _of(facility: str, identifiers: Iterable[Identifier], types: tuple[str, ...]) -> list[Number]:
     return [
         (facility, wanted, identifier.authority or "", identifier.value)
-        for wanted in (ACCOUNT, VISIT)
-        for identifier in change.identifiers
+        for wanted in types
+        for identifier in identifiers
         if identifier.type == wanted
     ]
 
@@ -34,8 +43,12 @@ class Resolver:
     account was known, an account whose visits are billed together. Nothing is guessed from a patient.
     """
 
-    def __init__(self, known: Mapping[Number, Iterable[str]]) -> None:
+    def __init__(
+        self, known: Mapping[Number, Iterable[str]], accounts: Mapping[str, Iterable[Number]] | None = None
+    ) -> None:
+        """`known`: the encounters that have each number. `accounts`: the accounts that encounters have by now."""
         self._known = {number: set(keys) for number, keys in known.items()}
+        self._accounts = {key: set(numbers) for key, numbers in (accounts or {}).items()}
 
     def key(self, change: Change) -> str:
         """The key of the encounter. MappingError when the numbers lead to more than one."""
@@ -44,13 +57,27 @@ class Resolver:
         keying = [number for number in said if number[2:] == named][:1]
         others = [number for number in said if number not in keying]
         found = self._leading(keying)
-        begun = {key for number in others for key in self._known.get(number, ()) if _is_keyed_by(key, number)}
+        begun = {
+            key
+            for number in others
+            for key in self._known.get(number, ())
+            if _is_keyed_by(key, number) and not self._is_of_another(key, keying)
+        }
         if len(found) > 1:
             found = found & (begun or self._leading(others)) or found
         key = _only(found or begun) or str(change.key)
         for number in said:
             self._known.setdefault(number, set()).add(key)
+            if number[1] == ACCOUNT:
+                self._accounts.setdefault(key, set()).add(number)
         return key
+
+    def _is_of_another(self, key: str, keying: list[Number]) -> bool:
+        """Whether the encounter, begun by a visit number, has become another account's since: two accounts of one
+        visit are two bills.
+        """
+        has = self._accounts.get(key, ())
+        return any(number[1] == ACCOUNT and account != number for number in keying for account in has)
 
     def _leading(self, said: Iterable[Number]) -> set[str]:
         return {key for number in said for key in self._known.get(number, ())}

@@ -6,6 +6,7 @@ import hashlib
 from datetime import date
 from decimal import Decimal
 
+from gateway.encounter.credits import taken_back
 from gateway.encounter.identity import EncounterKey
 from gateway.encounter.model import (
     Charge,
@@ -70,8 +71,8 @@ class Billable(Record):
 
 def billed_charges(encounter: Encounter) -> tuple[Charge, ...]:
     """The charges that stand: charges that no credit reverses. Payments and adjustments are not billed."""
-    taken_back = {c.reverses for c in encounter.charges if c.kind is ChargeKind.CREDIT and c.reverses}
-    return tuple(c for c in encounter.charges if c.kind is ChargeKind.CHARGE and c.id not in taken_back)
+    gone = taken_back(encounter.charges)
+    return tuple([c for c in encounter.charges if c.kind is ChargeKind.CHARGE and c.id not in gone])
 
 
 def billed_diagnoses(encounter: Encounter) -> tuple[Diagnosis, ...]:

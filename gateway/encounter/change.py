@@ -8,10 +8,10 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
+from gateway.encounter.credits import match_credits
 from gateway.encounter.identity import EncounterKey, Identifier
 from gateway.encounter.model import (
     Charge,
-    ChargeKind,
     Coding,
     Coverage,
     Diagnosis,
@@ -161,44 +161,7 @@ def _diagnoses(current: tuple[Diagnosis, ...], said: Items[Diagnosis]) -> tuple[
 
 
 def _charges(current: tuple[Charge, ...], said: Items[Charge]) -> tuple[Charge, ...]:
-    return _match_credits(combine(current, said))
-
-
-def _match_credits(charges: tuple[Charge, ...]) -> tuple[Charge, ...]:
-    """Ties each unmatched credit to a charge with its code, date, units and amount that nothing reverses yet.
-
-    Among several the first in order is taken when they are equal in all that is billed: then it is all one which is
-    taken back. Otherwise, and with none, the credit stays unmatched and is found by the edits.
-    """
-    if not any(c.kind is ChargeKind.CREDIT and c.reverses is None for c in charges):
-        return charges
-    reversed_ids = {c.reverses for c in charges if c.reverses}
-    result = list(charges)
-    for index, credit in enumerate(charges):
-        if credit.kind is not ChargeKind.CREDIT or credit.reverses:
-            continue
-        alike = [c for c in charges if c.kind is ChargeKind.CHARGE and c.id not in reversed_ids and _offsets(credit, c)]
-        if alike and all(_billed_alike(alike[0], other) for other in alike[1:]):
-            reversed_ids.add(alike[0].id)
-            result[index] = credit.model_copy(update={"reverses": alike[0].id})
-    return tuple(result)
-
-
-def _billed_alike(one: Charge, other: Charge) -> bool:
-    """Whether two charges differ in nothing but their names and where they came from."""
-    unnamed = {"id": "", "source": None, "origin": None}
-    return one.model_copy(update=unnamed) == other.model_copy(update=unnamed)
-
-
-def _offsets(credit: Charge, charge: Charge) -> bool:
-    return (
-        credit.code == charge.code
-        and credit.local_code == charge.local_code
-        and credit.modifiers == charge.modifiers
-        and credit.start == charge.start
-        and abs(credit.units or 0) == abs(charge.units or 0)
-        and abs(credit.amount or 0) == abs(charge.amount or 0)
-    )
+    return match_credits(combine(current, said))
 
 
 def _identifiers(current: tuple[Identifier, ...], said: tuple[Identifier, ...]) -> tuple[Identifier, ...]:

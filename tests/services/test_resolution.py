@@ -69,6 +69,20 @@ def test_a_visit_of_another_account_is_not_taken_for_this_one() -> None:
     assert resolved(change("A2", account="A2", visit="V1"), V1="A1") == "A2"
 
 
+def test_two_accounts_of_one_visit_stay_two_encounters_though_the_visit_came_first() -> None:
+    """The first account adopts what the visit began; the second has a bill of its own."""
+    a1 = ("MAIN", "AN", "HOSP", "A1")
+    resolver = Resolver(known(V1="V1"), {"MAIN:HOSP:V1": [a1]})
+    assert resolver.key(change("A2", account="A2", visit="V1")) == "MAIN:HOSP:A2"
+    assert resolver.key(change("A1", account="A1", visit="V1")) == "MAIN:HOSP:V1"
+
+
+def test_the_accounts_of_a_batch_count_too() -> None:
+    resolver = Resolver(known(V1="V1"))
+    keys = [resolver.key(change(name, account=name, visit="V1")) for name in ("A1", "A2", "A1")]
+    assert keys == ["MAIN:HOSP:V1", "MAIN:HOSP:A2", "MAIN:HOSP:V1"]
+
+
 def test_a_visit_of_several_accounts_is_ambiguous_unless_the_account_is_named() -> None:
     with pytest.raises(MappingError, match="lead to 2 encounters; name the account"):
         resolved(change("V1", visit="V1"), V1="A1 A2")

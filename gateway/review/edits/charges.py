@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from gateway.encounter.model import ChargeKind, CodeSystem, Encounter
+from gateway.encounter.credits import unmatched
+from gateway.encounter.model import CodeSystem, Encounter
 from gateway.reference.code_forms import (
     PLACES_OF_SERVICE,
     CodeForm,
@@ -191,10 +192,7 @@ def _duplicates(lines: tuple[Standing, ...]) -> Iterator[Finding]:
 
 
 def _credits(encounter: Encounter) -> Iterator[Finding]:
-    """A credit that takes back nothing on the encounter."""
-    known = {charge.id for charge in encounter.charges if charge.kind is ChargeKind.CHARGE}
-    for index, charge in enumerate(encounter.charges):
-        if charge.kind is ChargeKind.CREDIT and charge.reverses not in known:
-            yield CREDIT_UNMATCHED.finding(
-                f"charges[{index}]", f"The credit of {charge.code} matches no charge.", subject=charge.id
-            )
+    """A credit that takes back nothing on the encounter, or only a part of a charge."""
+    for index, credit in unmatched(encounter.charges):
+        text = f"The credit of {credit.code} matches no charge, or only a part of one."
+        yield CREDIT_UNMATCHED.finding(f"charges[{index}]", text, subject=credit.id)

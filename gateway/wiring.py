@@ -21,11 +21,11 @@ from gateway.casework import Casework
 from gateway.clock import Clock, Ids
 from gateway.config import Config, FhirClaim, X12File
 from gateway.delivery import Lane, Outbox
-from gateway.intake import Backlog, Intake
 from gateway.desk.desk import Desk
 from gateway.desk.queries import QueryDesk
 from gateway.desk.settling import Settling
 from gateway.desk.work import Work
+from gateway.intake import Backlog, Intake
 from gateway.message import Message
 from gateway.metrics import Metrics
 from gateway.release.render import X12Renderer

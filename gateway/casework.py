@@ -243,7 +243,7 @@ _UNDELIVERED = {
     DeliveryState.REJECTED: (
         "claim-refused",
         "Claim {claim} version {version} was refused by {destination}",
-        "Correct what the refusal names, and resolve this with the reason",
+        "Mend what the refusal names, bill it by hand, and resolve this with the reason",
     ),
     DeliveryState.UNKNOWN: (
         "delivery-unknown",

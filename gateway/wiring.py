@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Protocol
 
 import httpx
@@ -11,7 +12,7 @@ import httpx
 from gateway.access.tokens import Callers
 from gateway.adapters.desk.api import DeskApi
 from gateway.adapters.fhir.facade import Facade
-from gateway.adapters.fhir_claim import FhirClaimDestination
+from gateway.adapters.fhir_claim import FhirClaimDestination, shared_client
 from gateway.adapters.http.routing import Route
 from gateway.adapters.http.server import HttpServer
 from gateway.adapters.operations.routes import Operations
@@ -20,7 +21,7 @@ from gateway.audit.keys import SealKey, load_public_keys
 from gateway.casework import Casework
 from gateway.clock import Clock, Ids
 from gateway.config import Config, FhirClaim, X12File
-from gateway.delivery import Lane, Outbox
+from gateway.delivery import Lane, Outbox, Pace
 from gateway.desk.desk import Desk
 from gateway.desk.queries import QueryDesk
 from gateway.desk.settling import Settling
@@ -36,7 +37,9 @@ from gateway.settlement import Settlement
 from gateway.store.interface import MessageQuery, Store
 from gateway.trail import Refusals, Trail
 
-CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
+SQLITE = "sqlite:"
+TAKEOVER = timedelta(minutes=3)
+"""Where several gateways may share the store, how long another's intent is left to it: longer than an attempt takes."""
 
 
 class Parts(Protocol):
@@ -102,7 +105,7 @@ def make_outbox(
     running: AsyncExitStack,
 ) -> Outbox:
     """The outbox with a lane for each destination. One HTTP client serves all of them."""
-    client = httpx.AsyncClient(trust_env=False, follow_redirects=False, limits=CONNECTIONS)
+    client = shared_client()
     running.push_async_callback(client.aclose)
     return Outbox(
         store,
@@ -112,7 +115,13 @@ def make_outbox(
         owner=f"node-{config.node}",
         epoch=ids.next(),
         jitter=jitter,
+        pace=pace(config.store),
     )
+
+
+def pace(store: str) -> Pace:
+    """The outbox's pace over the store at this address: on SQLite no other gateway can be at work on an intent."""
+    return Pace() if store.startswith(SQLITE) else Pace(takeover=TAKEOVER)
 
 
 def _lanes(config: Config, client: httpx.AsyncClient, clock: Clock) -> Iterator[Lane]:

@@ -12,6 +12,8 @@ import asyncio
 import hashlib
 import os
 import re
+import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -29,6 +31,9 @@ class X12FileDestination:
         self._directory = directory
         self._spool = directory / ".gateway" / "spool"
         self._placed = directory / ".gateway" / "placed"
+        self._busy: set[str] = set()
+        """Keys that a thread is at work on. It may be so for longer than anyone waits: a disk can hang."""
+        self._taking = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -38,7 +43,7 @@ class X12FileDestination:
         """Put the file in place. Nothing happens when it was there before with the same bytes."""
         if not _KEY.fullmatch(key):
             return Outcome(result=Result.REJECTED, text="the delivery's key cannot be a file's name")
-        return await asyncio.to_thread(self._send, key, payload)
+        return await asyncio.to_thread(self._alone, self._send, key, payload) or _busy()
 
     def resend_safe(self, first_attempt: datetime, now: datetime) -> bool:
         """Always: `send` recognises what it has placed."""
@@ -49,10 +54,27 @@ class X12FileDestination:
         if not _KEY.fullmatch(key):
             return None
         try:
-            found = await asyncio.to_thread(self._find, key, payload)
+            found = await asyncio.to_thread(self._alone, self._look, key, payload) or _busy()
         except OSError as fault:
             return Outcome(result=Result.UNKNOWN, text=f"the directory cannot be read: {_error(fault)}")
-        return found or Outcome(result=Result.NOT_SENT, text="no such file was placed")
+        return found
+
+    def _alone(self, work: Callable[[str, bytes], Outcome], key: str, payload: bytes) -> Outcome | None:
+        """What `work` says; None while an earlier attempt, which nobody waits for any more, may still place the file.
+
+        Two at once could both find nothing, and place it again after the collector has taken the first.
+        """
+        with self._taking:
+            if key in self._busy:
+                return None
+            self._busy.add(key)
+        try:
+            return work(key, payload)
+        finally:
+            self._busy.discard(key)
+
+    def _look(self, key: str, payload: bytes) -> Outcome:
+        return self._find(key, payload) or Outcome(result=Result.NOT_SENT, text="no such file was placed")
 
     def _send(self, key: str, payload: bytes) -> Outcome:
         try:
@@ -90,6 +112,10 @@ class X12FileDestination:
 
 def _accepted(key: str) -> Outcome:
     return Outcome(result=Result.ACCEPTED, text="the file is in place", reference=key + SUFFIX)
+
+
+def _busy() -> Outcome:
+    return Outcome(result=Result.UNKNOWN, text="an earlier attempt is still at work on the file")
 
 
 def _other() -> Outcome:

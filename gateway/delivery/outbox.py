@@ -51,11 +51,14 @@ class Outbox:
         self._loops: list[asyncio.Task[None]] = []
 
     async def recover(self) -> int:
-        """Every intent that an earlier owner left becomes unknown; how many did. Raises StoreFault."""
+        """Every intent that an earlier owner left becomes unknown; how many did. Raises StoreFault.
+
+        What was sent stays sent: the receiver has it, and only its verdict is awaited.
+        """
         lost = -1
         total = 0
         while lost:
-            rows = await self._store.deliveries((DeliveryState.INTENT, DeliveryState.SENT))
+            rows = await self._store.deliveries((DeliveryState.INTENT,))
             lost = sum([await self._lose(row) for row in rows if self._abandoned(row)])
             total += lost
         for lane in self._lanes.values():

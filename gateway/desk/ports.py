@@ -91,7 +91,8 @@ class Deciding(Protocol):
 
 
 class Outbox(Protocol):
-    """Commits what a person says of a delivery. Both raise IllegalMove, and the store's Conflict."""
+    """Commits what a person says of a delivery. Both raise IllegalMove, and the store's Conflict; `send_again` KeyError
+    when the destination is no longer configured."""
 
     async def settle_by_hand(self, delivery: Delivery, result: Result, *, actor: str, reason: str) -> Delivery: ...
 

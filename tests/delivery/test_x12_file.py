@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -116,3 +118,29 @@ async def test_a_key_leads_nowhere_else(destination: X12FileDestination, tmp_pat
 
 def test_a_resend_is_always_safe(destination: X12FileDestination) -> None:
     assert destination.resend_safe(datetime(2020, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
+
+
+async def test_an_attempt_that_hangs_is_not_overtaken(
+    destination: X12FileDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it any more, but its thread may still put the file in place."""
+    reached, goes_on = threading.Event(), threading.Event()
+    write = x12_file._write
+
+    def hanging(path: Path, content: bytes) -> None:
+        reached.set()
+        goes_on.wait(5)
+        write(path, content)
+
+    monkeypatch.setattr(x12_file, "_write", hanging)
+    first = asyncio.create_task(destination.send(KEY, CLAIM, False))
+    await asyncio.to_thread(reached.wait, 5)
+    asked = await destination.inquire(KEY, CLAIM)
+    again = await destination.send(KEY, CLAIM, True)
+    goes_on.set()
+    assert asked is not None
+    assert (asked.result, again.result) == (Result.UNKNOWN, Result.UNKNOWN)
+    assert (await first).result is Result.ACCEPTED
+    (tmp_path / FILE).unlink()
+    assert (await destination.send(KEY, CLAIM, True)).result is Result.ACCEPTED
+    assert visible(tmp_path) == []

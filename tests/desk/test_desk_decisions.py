@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from desk_world import CODER, KEY, NOTE, SUPERVISOR, World, world
+from desk_world import CODER, KEY, NOTE, SUPERVISOR, World, draft, world
 
 from gateway.desk.desk import Filters
 from gateway.desk.refusals import Reason, Refusal
@@ -95,6 +95,18 @@ async def test_what_is_returned_is_held_until_the_codes_change(here: World) -> N
     returned = next(hold for hold in case.holds if hold.kind is HoldKind.RETURNED)
     assert returned.state is HoldState.CLEARED
     assert [hold.rule for hold in case.holds if hold.state is HoldState.OPEN] == ["always"]
+
+
+async def test_a_return_takes_back_the_approval_before_it(here: World) -> None:
+    _, asked = await here.queries.ask(KEY, CODER, draft())
+    await here.desk.approve(KEY, SUPERVISOR, asked.fingerprint)
+    ruling = await here.desk.return_to_coder(KEY, SUPERVISOR, "On second thoughts, look again.")
+    assert {hold.kind for hold in ruling.open_holds} == {HoldKind.QUERY, HoldKind.RETURNED, HoldKind.REVIEW}
+    returned = next(hold for hold in ruling.open_holds if hold.kind is HoldKind.RETURNED)
+    ruling = await here.desk.resolve(KEY, returned.id, CODER, "The codes are right.")
+    assert {hold.kind for hold in ruling.open_holds} == {HoldKind.QUERY, HoldKind.REVIEW}
+    ruling = await here.desk.approve(KEY, SUPERVISOR, asked.fingerprint)
+    assert {hold.kind for hold in ruling.open_holds} == {HoldKind.QUERY}
 
 
 async def test_a_released_claim_is_not_returned(here: World) -> None:

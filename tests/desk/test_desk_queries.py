@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -72,6 +73,14 @@ async def test_a_query_that_leads_or_speaks_of_money_is_not_asked(here: World) -
     assert any(detail.startswith("indicators") for detail in refused.value.details)
     assert any(detail.startswith("title") for detail in refused.value.details)
     assert (await here.case()).queries == ()
+
+
+async def test_a_reader_is_named_by_its_role_not_by_whom_it_speaks_for(here: World) -> None:
+    query, _ = await here.queries.ask(KEY, CODER, draft())
+    await here.queries.get(query.id, replace(PROVIDER, npi=()))
+    assert (await here.told())[-1].event.actor == "client:inbox"
+    await here.queries.get(query.id, CODER)
+    assert (await here.told())[-1].event.actor == "user:cora"
 
 
 async def test_the_provider_finds_and_reads_its_query_and_no_other_does(here: World) -> None:

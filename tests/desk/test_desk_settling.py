@@ -37,6 +37,8 @@ class Outbox:
         return delivery.model_copy(update={"state": DeliveryState.ACCEPTED})
 
     async def send_again(self, delivery: Delivery, *, actor: str) -> None:
+        if self.fault:
+            raise self.fault
         self.done.append((delivery.id, "again", actor))
 
 
@@ -63,6 +65,7 @@ async def test_the_persons_word_is_handed_on_under_the_persons_name() -> None:
         (5, SUPERVISOR, "perhaps", None, Reason.UNACCEPTABLE),
         (5, SUPERVISOR, "rejected", IllegalMove(DeliveryState.SENT, "reject"), Reason.IMPOSSIBLE),
         (5, SUPERVISOR, "rejected", Conflict(), Reason.STALE),
+        (5, SUPERVISOR, "again", KeyError("payer"), Reason.IMPOSSIBLE),
     ],
 )
 async def test_a_word_that_cannot_be_taken_is_refused(

@@ -16,7 +16,8 @@ from gateway.access.roles import GRANTS, Permission, Role
 from gateway.adapters.fhir.search import PARAMETERS
 from gateway.adapters.http.routing import PUBLIC, Route
 from gateway.audit.events import Action
-from gateway.wiring import routes
+from gateway.delivery import Pace
+from gateway.wiring import pace, routes
 
 KNOWINGLY_PUBLIC = {"GET /health", "GET /fhir/metadata", "GET /api/openapi.json"}
 HARMLESS = {"key": "MAIN:MAIN:NONE", "id": "1", "version": "1"}
@@ -143,3 +144,8 @@ async def test_an_unknown_address_tells_nothing(world: World) -> None:
     for path in ("/", "/fhir/Patient/1", "/api/", "/api/secrets", "/.env", "/metrics/", "//health"):
         assert (await world.http(None).get(path)).status_code == 404, path
     assert (await world.http(None).delete("/api/worklist")).status_code == 405
+
+
+def test_gateways_that_share_a_store_leave_each_other_s_attempts_alone() -> None:
+    assert pace("sqlite:///var/gateway.db") == Pace()
+    assert pace("postgresql://user@host/db").takeover > Pace().send_limit

@@ -19,6 +19,7 @@ from review_making import (
     without,
 )
 
+from gateway.encounter.identity import Identifier
 from gateway.encounter.model import (
     ChargeKind,
     DiagnosisUse,
@@ -26,6 +27,7 @@ from gateway.encounter.model import (
     DocumentStatus,
     Encounter,
     EncounterClass,
+    PersonName,
     Provider,
     ProviderRole,
     VisitStatus,
@@ -97,6 +99,13 @@ def test_time_alone_never_ends_in_the_past(outpatient: Encounter) -> None:
             for finding in found(visit_, policy, today=today):
                 if finding.until is not None:
                     assert finding.until.astimezone(CHICAGO).date() > today
+
+
+def test_a_cancelled_visit_with_charges_waits_for_its_codes_too(outpatient: Encounter) -> None:
+    """Overriding the cancellation must not let uncoded charges out."""
+    cancelled = change(outpatient, "visit", status=VisitStatus.CANCELLED)
+    uncoded = change(cancelled, "coding", final=False)
+    assert {"visit-cancelled", "codes-not-final"} <= set(rules(found(uncoded)))
 
 
 def test_a_cancelled_visit_without_charges_is_nothing(outpatient: Encounter) -> None:
@@ -297,3 +306,76 @@ def test_every_class_of_encounter_is_in_every_table() -> None:
     classes = {*EncounterClass, None}
     assert VISIT_DOCUMENTS.keys() == classes
     assert ENDINGS.keys() == classes
+
+
+# Patient
+
+
+@pytest.mark.parametrize(
+    ("registered", "came", "differs"),
+    [
+        ([("1", "A", "MR")], [("1", "A", "MR")], False),
+        ([("1", "A", "MR")], [("2", "A", "MR")], True),
+        ([("1", "A", "MR"), ("2", "A", "MR")], [("2", "A", "MR")], False),
+        ([("1", "A", "MR")], [("2", "B", "MR")], False),
+        ([("1", None, "MR")], [("2", None, "MR")], True),
+        ([("1", None, None)], [("2", None, None)], False),
+        ([("1", "A", "SS")], [("2", "A", "SS")], False),
+        ([], [("2", "A", "MR")], False),
+    ],
+)
+def test_whose_encounter_it_is(
+    outpatient: Encounter,
+    registered: list[tuple[str, str | None, str | None]],
+    came: list[tuple[str, str | None, str | None]],
+    differs: bool,
+) -> None:
+    def numbers(said: list[tuple[str, str | None, str | None]]) -> tuple[Identifier, ...]:
+        return tuple(Identifier(value=value, authority=authority, type=kind) for value, authority, kind in said)
+
+    both = add(change(outpatient, "patient", identifiers=numbers(registered)), "identifiers", *numbers(came))
+    assert rules(found(both)) == (["patient-numbers-differ"] if differs else [])
+
+
+# Coverage
+
+
+@pytest.mark.parametrize(
+    ("relationship", "family", "given", "born", "differs"),
+    [
+        ("self", "EXAMPLE", "ALEX", date(1970, 2, 3), ""),
+        ("self", "Example", "Alex Q.", None, ""),
+        ("self", "EXAM-PLE", None, None, ""),
+        ("self", "OTHER", "ALEX", None, "family name"),
+        ("self", "EXAMPLE", "SAM", date(1950, 1, 1), "given name, date of birth"),
+        ("child", "OTHER", "SAM", date(1950, 1, 1), ""),
+        (None, "OTHER", "SAM", None, ""),
+    ],
+)
+def test_who_is_the_subscriber_of_ones_own_coverage(
+    outpatient: Encounter,
+    relationship: str | None,
+    family: str,
+    given: str | None,
+    born: date | None,
+    differs: str,
+) -> None:
+    said = {"relationship": relationship, "subscriber_birth_date": born}
+    covered = change_item(outpatient, "coverages", 0, subscriber=PersonName(family=family, given=given), **said)
+    texts = [finding.text for finding in found(covered) if finding.rule == "subscriber-differs"]
+    assert texts == ([f"The patient is said to be the subscriber, who has another {differs}."] if differs else [])
+
+
+def test_an_unmapped_charge_is_said_once(outpatient: Encounter) -> None:
+    unmapped = change_item(outpatient, "charges", 0, code=None, local_code="CDM1")
+    told = Problem("charge-unmapped", "FT1[1]-25", "the charge has no code", code="c1")
+    assert rules(found(unmapped, problems=(told,))) == ["charge-unmapped"]
+
+
+def test_only_a_professional_line_is_bound_to_four_diagnoses(inpatient: Encounter) -> None:
+    codes = ("A000", "E119", "I10", "K8000", "R059")
+    final = [d for d in inpatient.diagnoses if d.use is DiagnosisUse.FINAL]
+    known = {d.code for d in final}
+    more = [final[0].model_copy(update={"id": c, "code": c, "rank": 9}) for c in codes if c not in known]
+    pointing = change_item(add(inpatient, "diagnoses", *more), "charges", 0, diagnoses=codes)
+    assert "charge-points-beyond-four" not in rules(found(pointing))

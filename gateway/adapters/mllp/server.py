@@ -17,6 +17,8 @@ log = logger("mllp")
 WATCH_SECONDS = 1.0
 IN_FLIGHT = 256
 """Messages of one connection that wait for their answer; beyond it the connection is read no more for a while."""
+READ_BYTES = 32 * 1024
+"""A connection's own buffer: a message of usual size is read at once, and nothing is allocated for it."""
 LINGER_SECONDS = 2.0
 """How long what a refused peer still sends is read and thrown away, so that it can read why."""
 
@@ -43,9 +45,10 @@ class Limits:
     connections: int
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     def __init__(self, server: MllpServer) -> None:
         self._server = server
+        self._room = memoryview(bytearray(READ_BYTES))
         self._framer = Framer(server.limits.message)
         self._waiting: deque[asyncio.Task[bytes]] = deque()
         self._transport: asyncio.Transport
@@ -73,9 +76,14 @@ class _Connection(asyncio.Protocol):
         self._closing = self._ended = True
         return bool(self._waiting)
 
-    def data_received(self, data: bytes) -> None:
-        if self._closing:
-            return
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self._closing:
+            self._heard(bytes(self._room[:nbytes]))
+
+    def _heard(self, data: bytes) -> None:
         self.heard = self._server.now()
         try:
             messages = self._framer.feed(data)

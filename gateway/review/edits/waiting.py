@@ -70,11 +70,12 @@ ENDINGS: dict[EncounterClass | None, Ending] = {
 def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
     """The visit is over, its codes are final, and its bill-hold days have passed."""
     visit = encounter.visit
-    if visit.status is VisitStatus.CANCELLED:
-        if context.billable.lines:
-            yield VISIT_CANCELLED.finding("visit.status", "The visit was cancelled and has charges.")
+    if visit.status is not VisitStatus.CANCELLED:
+        yield from _ended(encounter, context)
+    elif context.billable.lines:
+        yield VISIT_CANCELLED.finding("visit.status", "The visit was cancelled and has charges.")
+    else:
         return
-    yield from _ended(encounter, context)
     if encounter.coding.final is not True:
         yield CODES_NOT_FINAL.finding("coding.final", "The codes are not final.")
     yield from _bill_hold(encounter, context)

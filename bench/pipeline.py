@@ -124,13 +124,16 @@ def run(stored: int, count: int = 6_000) -> list[Row]:
     work = Path(tempfile.mkdtemp(dir=ROOT))
     try:
         sqlite = f"sqlite:///{work / 'gateway.db'}"
+        ours: dict[str, list[float]] = {"sqlite": [], "postgresql": []}
+        parse: list[float] = []
+        homes = {name: work / name for name in ours}
+        for home in homes.values():
+            home.mkdir()
         with private_server() as dsn:
-            ours: dict[str, list[float]] = {"sqlite": [], "postgresql": []}
-            parse: list[float] = []
             for turn in range(ROUNDS):
                 parse.append(parse_speed())
                 for name, url in (("sqlite", sqlite), ("postgresql", dsn)):
-                    ours[name].append(asyncio.run(speed(url, work, turn * count, count)))
+                    ours[name].append(asyncio.run(speed(url, homes[name], turn * count, count)))
         bare = median(parse)
         rows = [
             Row(
@@ -142,7 +145,7 @@ def run(stored: int, count: int = 6_000) -> list[Row]:
             for name, values in ours.items()
         ]
         if stored:
-            rows.append(_with_many_stored(sqlite, work, stored, count, median(ours["sqlite"])))
+            rows.append(_with_many_stored(sqlite, homes["sqlite"], stored, count, median(ours["sqlite"])))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return rows

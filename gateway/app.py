@@ -26,6 +26,7 @@ from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline, Reader
 from gateway.reading import FhirReader, Hl7Reader
 from gateway.rules import Rules, RulesFault, load_rules
+from gateway.sealing import TrailBroken
 from gateway.store import open_store
 from gateway.store.interface import Step, Store, StoreFault
 from gateway.trail import Refusals
@@ -175,7 +176,11 @@ class Gateway:
     async def _farewell(self) -> None:
         await self.refusals.commit()
         await self._tell(Action.GATEWAY_STOPPED)
-        await self.sealer.seal()
+        try:
+            await self.sealer.seal()
+        except TrailBroken:
+            # Said at each tick already, and nothing is lost by stopping: `gateway audit verify` tells what is wrong.
+            log.exception("gateway.trail_broken")
 
 
 def tune_collector() -> None:

@@ -10,7 +10,7 @@ class MappingError(Exception):
     own notation (`PID-3`, `Claim.item[0].net`), `text` says what is wrong and never repeats a patient's data."""
 
     def __init__(self, code: str, where: str, text: str) -> None:
-        super().__init__(f"{code} at {where}: {text}")
+        super().__init__(f"{code} at {where}: {text}" if where else f"{code}: {text}")
         self.code = code
         self.where = where
         self.text = text

@@ -21,10 +21,13 @@ from review_making import (
     without,
 )
 
+from gateway.encounter.identity import Identifier
 from gateway.encounter.model import (
     CodeSystem,
     DocumentKind,
     Encounter,
+    PersonName,
+    Procedure,
     Provider,
     ProviderRole,
     VisitStatus,
@@ -59,6 +62,10 @@ def visit(**update: object) -> Change:
 
 def first_diagnosis(**update: object) -> Change:
     return lambda encounter: change_item(encounter, "diagnoses", 0, **update)
+
+
+def record_number(value: str) -> Identifier:
+    return Identifier(value=value, authority="MAIN", type="MR")
 
 
 def no_diagnosis(encounter: Encounter) -> Encounter:
@@ -115,6 +122,13 @@ ROWS = [
             ),
         ),
     ),
+    Row(
+        "claim-kind-unclear",
+        "charges",
+        lambda e: add(e, "procedures", Procedure(id="p", code="02HV33Z", system=CodeSystem.ICD10PCS)),
+        severity=W,
+    ),
+    Row("claim-kind-unclear", "charges", lambda e: change(e, "coding", drg="193"), severity=W),
     Row("charge-points-nowhere", "charges[0].diagnoses", first_charge(diagnoses=()), "c1"),
     Row("charge-points-to-absent-diagnosis", "charges[0].diagnoses", first_charge(diagnoses=("I10", "R059")), "c1"),
     Row(
@@ -131,7 +145,7 @@ ROWS = [
             diagnoses=("I10", "E119", "A000", "R059", "K8000"),
         ),
         "c1",
-        I,
+        W,
     ),
     Row("diagnosis-missing", "diagnoses", no_diagnosis, base="inpatient"),
     Row("diagnosis-system", "diagnoses[0].code", first_diagnosis(system=CodeSystem.ICD9CM), "d1"),
@@ -187,6 +201,27 @@ ROWS = [
     Row("coverage-missing", "coverages", lambda e: without(e, "coverages")),
     Row("payer-missing", "coverages[0].payer", lambda e: change_item(e, "coverages", 0, payer=None, payer_name=None)),
     Row("member-id-missing", "coverages[0].member_id", lambda e: change_item(e, "coverages", 0, member_id=None)),
+    Row(
+        "subscriber-differs",
+        "coverages[0].subscriber",
+        lambda e: change_item(e, "coverages", 0, subscriber=PersonName(family="OTHER", given="ALEX")),
+        "1",
+        W,
+    ),
+    Row(
+        "child-older-than-subscriber",
+        "coverages[0].relationship",
+        lambda e: change_item(e, "coverages", 0, relationship="child", subscriber_birth_date=date(1995, 5, 5)),
+        "1",
+        W,
+    ),
+    Row(
+        "patient-numbers-differ",
+        "patient.identifiers",
+        lambda e: add(change(e, "patient", identifiers=(record_number("1"),)), "identifiers", record_number("2")),
+        "MAIN MR",
+        W,
+    ),
     Row(
         "document-missing",
         "documents",

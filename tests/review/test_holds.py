@@ -288,3 +288,18 @@ def test_the_policy_names_who_may() -> None:
     assert not may_resolve(hold, SUPERVISOR, frozenset({Role.CODER}))
     assert "supervisor" in (why_not(hold, frozenset({Permission.APPROVE})) or "")
     assert not may_resolve(hold, CODER)
+
+
+def test_what_was_returned_does_not_leave_under_the_approval_before_it() -> None:
+    """Approved, returned, recoded, and coded again as it was: who returned it has to see it again."""
+    asked = finding(kind=HoldKind.REVIEW, severity=Severity.WARNING)
+    (review,) = settle((), asked)
+    returned = manual(HoldKind.RETURNED, id=2, fingerprint="A", opened=LATER)
+    holds = settle((settled_by_person(review), returned), asked, now=LATER)
+    recoded = settle(holds, asked, fingerprint="B", now=LATER)
+    as_before = settle(recoded, asked, fingerprint="A", now=LATER)
+    assert [(hold.kind, hold.state) for hold in as_before] == [
+        (HoldKind.REVIEW, HoldState.RESOLVED),
+        (HoldKind.RETURNED, HoldState.CLEARED),
+        (HoldKind.REVIEW, HoldState.OPEN),
+    ]

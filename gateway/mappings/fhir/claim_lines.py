@@ -60,6 +60,10 @@ def read_charges(
 
 def _charge(reading: Reading, item: Element, name: str, diagnoses: Mapping[int, str | None], team: CareTeam) -> Charge:
     start, end = _dates(reading, item)
+    if item.many("detail"):
+        reading.problem(
+            "detail", item.place("detail"), "its services are not taken: have each sent as a line of its own"
+        )
     said: dict[str, Any] = {
         **_service(reading, item),
         "modifiers": tuple(code for concept in item.many("modifier") for _, code in codings(concept)[:1]),
@@ -107,15 +111,17 @@ def _dates(reading: Reading, item: Element) -> tuple[Any, Any]:
 
 
 def _amount(reading: Reading, item: Element) -> Decimal | None:
-    """Item.net; or, by its definition, quantity x unit price x factor when it is left out."""
-    net = _dollars(reading, item.one("net"))
-    if net is not None:
-        return net
-    price, quantity = _dollars(reading, item.one("unitPrice")), item.one("quantity").number("value")
+    """Item.net; or, by its definition, quantity x unit price x factor when it is left out. Both must agree."""
+    net, price = _dollars(reading, item.one("net")), _dollars(reading, item.one("unitPrice"))
+    quantity, factor = item.one("quantity").number("value"), item.number("factor")
     if price is None or quantity is None:
-        return None
-    factor = item.number("factor")
-    return price * quantity * (Decimal(1) if factor is None else factor)
+        return net
+    product = price * quantity * (Decimal(1) if factor is None else factor)
+    # A factor is a rounded number as often as not: only a difference that no rounding explains is one.
+    if net is not None and abs(net - product) >= Decimal("0.01"):
+        text = "is not quantity times unit price: which is the line's must be made sure"
+        reading.problem("charge-amount-differs", item.place("net"), text)
+    return product if net is None else net
 
 
 def _dollars(reading: Reading, money: Element) -> Decimal | None:

@@ -56,7 +56,9 @@ def referred_numbers(reading: Reading, reference: Element) -> Numbers:
     named = logical_identifier(reference)
     if named is None:
         if known == Numbers():
-            raise MappingError("unresolved", reference.path, "refers to an encounter that is not known here")
+            raise MappingError(
+                "unresolved", reference.path, "refers to an encounter that is not known here: send it first"
+            )
         return known
     kind = identifier_type(reference.one("identifier")) or VISIT
     number = Identifier(value=named.value, authority=reading.source.authority or named.system, type=kind)

@@ -152,9 +152,18 @@ _SAYS: dict[str, tuple[str, str, str]] = {
 
 _SAYS_OTHER = (ERROR, "structure", "is not as R4 defines it")
 
+_CHOICE = re.compile(
+    r"Value error, (?:Expect any of field value from|Any of one field value is expected from)"
+    r" this list \[([A-Za-z0-9', ]*)\]"
+)
+"""What the models say of a choice (`value[x]`) of which there is none, or more than one: names, never a value."""
+
 
 def _issue(kind: str, item: Any) -> Issue:
     severity, code, text = _SAYS.get(item["type"], _SAYS_OTHER)
+    choice = _CHOICE.match(item["msg"])
+    if choice is not None:
+        code, text = "required", f"should have one of {choice[1].replace(chr(39), '')}, and only one"
     return Issue(severity, code, _expression(kind, item["loc"]), text)
 
 

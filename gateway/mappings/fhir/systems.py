@@ -70,6 +70,8 @@ CODE_SYSTEM_READ: dict[str, CodeSystem] = {uri: system for system, uri in CODE_S
     "https://www.ama-assn.org/go/cpt": CodeSystem.CPT,
     "urn:oid:2.16.840.1.113883.6.12": CodeSystem.CPT,
     "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": CodeSystem.HCPCS,
+    "http://terminology.hl7.org/CodeSystem/HCPCS": CodeSystem.HCPCS,
+    "urn:oid:2.16.840.1.113883.6.14": CodeSystem.HCPCS,
     "urn:oid:2.16.840.1.113883.6.285": CodeSystem.HCPCS,
 }
 """As they are read: the spellings that senders use."""

@@ -70,9 +70,9 @@ class ChargeList:
         if not isinstance(id, str) or kind is not ChargeKind.CHARGE or id in self._ids:
             id = values["id"] = self._id(id, kind, number)
         self._ids.add(id)
-        mask = self._code(values, number, mask)
+        mask = self._code(values, number, span, mask)
         if "unit_amount" in values:
-            mask = self._amount(values, mask)
+            mask = self._amount(values, number, mask)
         self._procedure(values, span)
         values["diagnoses"] = self._pointers(values.get("diagnoses"), number, span)
         if kind is not ChargeKind.CREDIT:
@@ -85,7 +85,7 @@ class ChargeList:
         if isinstance(kind, ChargeKind):
             return kind
         text = "the transaction type is missing or unknown: whether it is a charge must be decided by hand"
-        self._problem("charge-unmapped", number, "kind", text)
+        self._problem("transaction-unknown", number, "kind", text)
         return ChargeKind.CHARGE
 
     def _id(self, said: object, kind: ChargeKind, number: int) -> str:
@@ -108,7 +108,7 @@ class ChargeList:
             self._digest = hashlib.sha256(self._reading.message.encode()).hexdigest()[:16]
         return self._digest
 
-    def _code(self, values: Values, number: int, mask: int) -> int:
+    def _code(self, values: Values, number: int, span: Span, mask: int) -> int:
         chosen = values.pop("code", None)
         local = values.get("local_code")
         if isinstance(chosen, Code):
@@ -116,6 +116,7 @@ class ChargeList:
             if not isinstance(local, str) or chosen.code == local.upper():
                 values.pop("local_code", None)
                 return self._plan.without(mask, "local_code")
+            self._other_code(chosen, number, span)
             return mask
         known = self._source.dialect.charge_codes.get(local) if isinstance(local, str) else None
         if known is not None:
@@ -128,12 +129,24 @@ class ChargeList:
             self._problem("charge-unmapped", number, "code", text)
         return mask
 
-    def _amount(self, values: Values, mask: int) -> int:
-        each = values.pop("unit_amount", None)
-        units = values.get("units")
-        if "amount" not in values and isinstance(each, Decimal) and isinstance(units, Decimal):
-            values["amount"] = each * units
-            return mask
+    def _other_code(self, chosen: Code, number: int, span: Span) -> None:
+        """Report another place of the code that says another code of a system that charges are billed by."""
+        for place, other in self._plan.alternatives(self._reading, "code", span):
+            if isinstance(other, Code) and other.system is not None and other.code != chosen.code:
+                text = "names another billable code than the one taken; leave the wrong place out of the dialect"
+                self._reading.problem("charge-code-differs", f"FT1[{number}]-{place}", text)
+
+    def _amount(self, values: Values, number: int, mask: int) -> int:
+        """The line's amount; where it is not said, of that for one unit. Where both are said they must agree."""
+        each, units, said = values.pop("unit_amount", None), values.get("units"), values.get("amount")
+        if isinstance(each, Decimal) and isinstance(units, Decimal):
+            if "amount" not in values:
+                values["amount"] = each * units
+                return mask
+            if isinstance(said, Decimal) and abs(said) != abs(each * units):
+                place = self._plan.place("unit_amount")
+                text = f"is not the units times the amount for one (FT1-{place}): which is the line's must be made sure"
+                self._problem("charge-amount-differs", number, "amount", text)
         return self._plan.without(mask, "unit_amount")
 
     def _procedure(self, values: Values, span: Span) -> None:

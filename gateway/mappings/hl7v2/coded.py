@@ -32,7 +32,8 @@ class CodedParts:
     def settle(self) -> None:
         """Set the parts, once all that the message says of codes has been read.
 
-        A message without any code says nothing of them: what stood, stands, even where the family replaces.
+        A message without any code says nothing of them: what stood, stands, even where the family replaces. Nor do
+        admitting diagnoses alone say that somebody coded.
         """
         diagnoses, procedures = self.listed.items(), self.done.items()
         places: tuple[Places, ...] = ()
@@ -40,9 +41,10 @@ class CodedParts:
             self.diagnoses = Items(diagnoses, self._mode)
         if procedures:
             self.procedures = Items(procedures, self._mode)
-        if self._decides and (diagnoses or procedures):
+        worked = any(each.use is not DiagnosisUse.ADMITTING for each in diagnoses)
+        if self._decides and (worked or procedures):
             values, places = self._source.dialect.plans["coding"].once(self._reading)
-            if diagnoses:
+            if worked:
                 values["final"] = any(each.use is DiagnosisUse.FINAL for each in diagnoses)
             self.coding = Coding.model_validate(values)
         self.places = (*self.listed.places, *self.done.places, *places)

@@ -12,10 +12,6 @@ from gateway.mappings.hl7v2.reading import Reading
 
 __all__ = ["MAPPED", "FeedProfile", "Mapped", "MappingError", "Unused", "map_message"]
 
-MAX_SEGMENTS = 2000
-"""How many charges, diagnoses, procedures or coverages one message may have: a stay of a year has fewer."""
-_COUNTED = ("FT1", "DG1", "PR1", "IN1")
-
 Family = Callable[[Reading, FeedProfile, int, str], Change]
 
 MAPPED: dict[str, Family] = {
@@ -40,7 +36,7 @@ def map_message(message: Er7Message, source: FeedProfile, message_id: int) -> Ma
     """What `message` says about an encounter; Unused when nothing here uses its type.
 
     MappingError when it cannot be processed: it has no type, no number that an encounter goes by or several, no
-    document, more segments of a kind than MAX_SEGMENTS, or is a batch.
+    document, or is a batch.
     """
     code, trigger = _type(message)
     if not code:
@@ -50,7 +46,6 @@ def map_message(message: Er7Message, source: FeedProfile, message_id: int) -> Ma
         return Unused(_reason(code, trigger))
     if len(message.positions("MSH")) > 1:
         raise MappingError("batch", "MSH[2]", "several messages came as one; send each in a frame of its own")
-    _refuse_too_many(message)
     reading = Reading(message, source.zone, source.authority)
     if message.unreadable:
         text = f"{message.unreadable} characters cannot be read as {message.encoding}; they stand as U+FFFD"
@@ -62,14 +57,6 @@ def _type(message: Er7Message) -> tuple[str, str]:
     """MSH-9; the event from EVN-1 where an old sender leaves it out."""
     code = message.get("MSH-9.1") or ""
     return code.upper(), (message.get("MSH-9.2") or message.get("EVN-1") or "").upper()
-
-
-def _refuse_too_many(message: Er7Message) -> None:
-    for name in _COUNTED:
-        count = len(message.positions(name))
-        if count > MAX_SEGMENTS:
-            text = f"{count} {name} segments; at most {MAX_SEGMENTS} are taken from one message"
-            raise MappingError("too-many", f"{name}[{MAX_SEGMENTS + 1}]", text)
 
 
 def _reason(code: str, trigger: str) -> str:

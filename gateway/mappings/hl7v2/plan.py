@@ -214,18 +214,34 @@ class Plan:
         """`mask` without the places of the field `name`."""
         return mask & ~self._bits.get(name, 0)
 
+    def alternatives(self, reading: Reading, name: str, span: Span) -> Iterator[tuple[str, object]]:
+        """What the anchor at `span` says at each of the places of the field `name`, and where. Nothing where there is
+        but one place.
+        """
+        steps = [(row, step) for row in self.rows if row.name == name for step in row.steps if step.segment is None]
+        fields = reading.message.fields(span[0]) if len(steps) > 1 else ()
+        for row, step in steps:
+            raw = _raw(fields, step.field)
+            if raw:
+                yield step.place, row.read(reading, raw, step.at)
+
     def everywhere(self, reading: Reading, name: str) -> tuple[str, list[object]]:
         """What all segments of a kind say of the field `name`, and where: at the first of its places that says
         anything. Nothing of one that stands in a single segment.
         """
-        row = next((row for row in self.rows if row.name == name), None)
-        for step in row.steps if row else ():
-            segment = step.segment or self.own
-            positions = reading.message.positions(segment)[step.occurrence - 1 :]
-            said = [raw for position in positions if (raw := _raw(reading.message.fields(position), step.field))]
-            if said and row:
-                alone = len(said) == 1 or step.occurrence > 1
-                return f"{segment}-{step.place}", [] if alone else [row.read(reading, r, step.at) for r in said]
+        message = reading.message
+        for row in self.rows:
+            if row.name != name:
+                continue
+            for step in row.steps:
+                segment = step.segment or self.own
+                positions = message.positions(segment)[step.occurrence - 1 :]
+                if len(positions) == 1 and len(row.steps) == 1:
+                    break
+                said = [raw for position in positions if (raw := _raw(message.fields(position), step.field))]
+                if said:
+                    alone = len(said) == 1 or step.occurrence > 1
+                    return f"{segment}-{step.place}", [] if alone else [row.read(reading, r, step.at) for r in said]
         return "", []
 
     def place(self, name: str) -> str:

@@ -48,7 +48,7 @@ def _provider(reading: Reading, repetitions: list[str], role: ProviderRole) -> P
     first, *others = (part.split(reading.component) for part in repetitions)
     name = person_name(reading, first)
     same = [first, *(each for each in others if person_name(reading, each) in (None, name))]
-    npi = next((found for each in same if (found := _npi(reading, each))), None)
+    npi = next((found for read in (_npi, _called_npi) for each in same if (found := read(reading, each))), None)
     numbers = tuple(number for each in same if (number := _number(reading, each, npi)))
     if name is None and npi is None and not numbers:
         return None
@@ -56,11 +56,8 @@ def _provider(reading: Reading, repetitions: list[str], role: ProviderRole) -> P
 
 
 def _npi(reading: Reading, components: list[str]) -> str | None:
-    """The NPI in any component that passes the check digit; XCN.1 unless it is said to be another number.
-
-    Without such a one, XCN.1 where XCN.13 or XCN.9 calls it an NPI: a wrong NPI is for the edits to find.
-    """
-    kind, authority = reading.said(components, 12), reading.said(components, 8)
+    """The NPI in any component that passes the check digit; XCN.1 unless it is said to be another number."""
+    kind = reading.said(components, 12)
     other_kind = kind is not None and kind != "NPI" and kind.isalpha()
     for index, raw in enumerate(components):
         if not raw or (index == 0 and other_kind):
@@ -68,8 +65,13 @@ def _npi(reading: Reading, components: list[str]) -> str | None:
         for part in raw.split(reading.subcomponent):
             if is_npi(part):
                 return part
-    called = "NPI" in (kind, authority)
-    return reading.said(components, 0) if called and kind in (None, "NPI") else None
+    return None
+
+
+def _called_npi(reading: Reading, components: list[str]) -> str | None:
+    """XCN.1 where XCN.13 or XCN.9 calls it an NPI, though it can be none: that is for the edits to find."""
+    kind = reading.said(components, 12) or reading.said(components, 8)
+    return reading.said(components, 0) if kind == "NPI" else None
 
 
 def _number(reading: Reading, components: list[str], npi: str | None) -> Identifier | None:

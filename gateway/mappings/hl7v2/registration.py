@@ -93,8 +93,8 @@ def _key(reading: Reading, visit: Values, source: FeedProfile) -> EncounterKey:
             return EncounterKey(source.facility, number.authority or "", number.value)
     wanted = " or ".join(choices)
     text = (
-        f"the message has no number for an encounter's key ({wanted}): have the sender send it, or say in the dialect's "
-        "fields.visit where it stands"
+        f"the message has no number for an encounter's key ({wanted}): have the sender send it, "
+        "or say in the dialect's fields.visit where it stands"
     )
     raise MappingError("no-encounter-number", _where(source), text)
 
@@ -153,10 +153,11 @@ def _coverages(reading: Reading, source: FeedProfile, places: list[Places]) -> I
     """
     plan = source.dialect.plans["coverages"]
     said: list[Values] = []
-    known: list[Values] = []
+    known: set[frozenset[tuple[str, object]]] = set()
     for number, _, values, mask in plan.each(reading):
-        if values.keys() - {"rank"} and values not in known:
-            known.append(dict(values))
+        as_said = frozenset(values.items())
+        if values.keys() - {"rank"} and as_said not in known:
+            known.add(as_said)
             places += plan.places(mask, len(said), number)
             said.append({"id": f"IN1[{number}]", **values})
     return Items(_COVERAGES.validate_python(said), Mode.REPLACE) if said else None

@@ -24,23 +24,25 @@ from gateway.mappings.x12.claim_837p import (
     place_of_service,
     site_segments,
 )
+from gateway.mappings.x12.countries import is_domestic
 from gateway.mappings.x12.envelope import Envelope
-from gateway.mappings.x12.parties import DOMESTIC
 from gateway.mappings.x12.problem import FormProblem
 from gateway.mappings.x12.writer import problems
 
 MAX_LINES = 50
 MAX_DIAGNOSES = 12
 MAX_MODIFIERS = 4
-MAX_POINTERS = 4
 MAX_AMOUNT = Decimal("99999999.99")
 
 _DIAGNOSIS = re.compile(r"[A-Z][0-9][0-9A-Z][0-9A-Z]{0,4}")
 _PROCEDURE = re.compile(r"[0-9]{5}|[0-9]{4}[A-Z]|[A-Z][0-9]{4}")
+_ANESTHESIA = re.compile(r"0[01][0-9]{3}")
+"""CPT 00100 to 01999."""
 _MODIFIER = re.compile(r"[0-9A-Z]{2}")
 _PLACE = re.compile(r"[0-9]{2}")
 _ZIP = re.compile(r"[0-9]{5}([0-9]{4})?")
 _NINE_DIGITS = re.compile(r"[0-9]{9}")
+_TEN_DIGITS = re.compile(r"[0-9]{10}")
 _NPI = re.compile(r"[12][0-9]{9}")
 
 _PROBE = Envelope("GATEWAY", "RECEIVER", "T", 1, datetime(2000, 1, 1, tzinfo=UTC))
@@ -105,8 +107,12 @@ def _patient(billed: Billable) -> Iterator[FormProblem]:
     if said.sex and said.sex not in {"F", "M", "U"}:
         yield _problem("x12-sex", "patient.sex", "The form takes F, M or U", "Map the sender's code in its dialect")
     place = said.address
-    domestic = place is None or not place.country or place.country.strip().upper() in DOMESTIC
-    if place and place.postal_code and domestic and not _ZIP.fullmatch(place.postal_code.strip().replace("-", "")):
+    if (
+        place
+        and place.postal_code
+        and is_domestic(place.country)
+        and not _ZIP.fullmatch(place.postal_code.strip().replace("-", ""))
+    ):
         text = "A ZIP code has five or nine digits"
         yield _problem("x12-postal-code", "patient.address.postal_code", text, "Correct the address at registration")
 
@@ -180,10 +186,13 @@ def _bad_units(line: Line, billed: Billable) -> bool:
 
 def _bad_pointers(line: Line, billed: Billable) -> bool:
     known = range(1, min(len(billed.diagnoses), MAX_DIAGNOSES) + 1)
-    count = len(line.pointers)
     return (
-        not 1 <= count <= MAX_POINTERS or len(set(line.pointers)) < count or any(p not in known for p in line.pointers)
+        not line.pointers or len(set(line.pointers)) < len(line.pointers) or any(p not in known for p in line.pointers)
     )
+
+
+def _is_anesthesia(line: Line, billed: Billable) -> bool:
+    return bool(line.code) and _ANESTHESIA.fullmatch(line.code or "") is not None
 
 
 _LineRule = tuple[str, str, Callable[[Line, Billable], bool], str, str]
@@ -224,8 +233,15 @@ _LINE_RULES: tuple[_LineRule, ...] = (
         "x12-pointers",
         "pointers",
         _bad_pointers,
-        f"A line points to 1 to {MAX_POINTERS} different diagnoses of this claim",
+        "A line points to at least one diagnosis of this claim, and to each once",
         "Have the coder link the charge to its diagnoses",
+    ),
+    (
+        "x12-anesthesia",
+        "units",
+        _is_anesthesia,
+        "Anesthesia is billed by the minute (SV103 MJ), and whether these units are minutes is not known",
+        "Bill it where the minutes can be said",
     ),
 )
 
@@ -236,6 +252,9 @@ def _billing(billing: Billing) -> Iterator[FormProblem]:
         yield _problem("x12-npi", "billing.npi", "The billing provider's NPI is not valid", remedy)
     if not _NINE_DIGITS.fullmatch(billing.postal_code):
         yield _problem("x12-postal-code", "billing.postal_code", "The billing provider's ZIP has nine digits", remedy)
+    if not _TEN_DIGITS.fullmatch(billing.contact_phone):
+        text = "The contact's telephone has ten digits, and no other marks"
+        yield _problem("x12-telephone", "billing.contact_phone", text, remedy)
     if not _NINE_DIGITS.fullmatch(billing.tax_id):
         yield _problem("x12-tax-id", "billing.tax_id", "The billing provider's tax id has nine digits", remedy)
 

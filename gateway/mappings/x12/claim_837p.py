@@ -33,6 +33,9 @@ UNKNOWN_FILING = "ZZ"
 INPATIENT_PLACES = frozenset({"21", "51", "61"})
 """Places of service whose claims say when the stay began: inpatient hospital, psychiatric, rehabilitation facility."""
 
+MAX_POINTERS = 4
+"""SV107 carries the first four; an edit tells where a charge has more."""
+
 FREQUENCIES = frozenset({"1", "7", "8"})
 REPLACEMENT_FREQUENCIES = frozenset({"7", "8"})
 
@@ -307,7 +310,7 @@ def _service(billed: Billable, line: Line, where: str) -> Segment:
             Value(f"{where}.units", "the units", None if line.units is None else decimal(line.units), 15),
             Value(f"{where}.place_of_service", "the place of service", place, 2, 2, required=False),
             "",
-            tuple(str(pointer) for pointer in line.pointers),
+            tuple(str(pointer) for pointer in line.pointers[:MAX_POINTERS]),
         ),
     )
 

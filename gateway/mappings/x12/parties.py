@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 
 from gateway.encounter.model import Address, PersonName, Provider
+from gateway.mappings.x12.countries import country, is_domestic
 from gateway.mappings.x12.writer import Segment, Value
-
-DOMESTIC = frozenset({"US", "USA"})
-"""Country codes under which a state and a ZIP code are required and N404 is not used. An absent country counts too."""
 
 
 def person(
@@ -54,7 +52,7 @@ def provider(entity: str, where: str, what: str, said: Provider, npi_required: b
 def address(where: str, what: str, said: Address | None) -> Iterator[Segment]:
     """N3 and N4. Within the United States a state and a ZIP code are required; elsewhere the country is said."""
     place = said or Address()
-    domestic = not place.country or place.country.strip().upper() in DOMESTIC
+    domestic = is_domestic(place.country)
     yield Segment(
         "N3",
         (
@@ -69,7 +67,7 @@ def address(where: str, what: str, said: Address | None) -> Iterator[Segment]:
             Value(f"{where}.city", f"{what}'s city", place.city, 30, 2),
             Value(f"{where}.state", f"{what}'s state", place.state, 2, 2, required=domestic),
             Value(f"{where}.postal_code", f"{what}'s postal code", zip_code, 15, 3, required=domestic),
-            "" if domestic else Value(f"{where}.country", f"{what}'s country", place.country, 2, 2),
+            "" if domestic else Value(f"{where}.country", f"{what}'s country", country(place.country), 2, 2),
         ),
     )
 

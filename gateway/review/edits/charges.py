@@ -26,7 +26,7 @@ UNMAPPED = Rule(
     "charge-unmapped",
     Severity.ERROR,
     "the feed's charge table",
-    "Add the charge to the feed's lookup table and replay, or have the sender send its code.",
+    "Have the sender send its code, or add the charge to charge_codes of the feed's dialect and replay.",
     HoldKind.UNMAPPED,
     fixed=True,
 )

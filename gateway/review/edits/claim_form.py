@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gateway.encounter.model import ClaimKind, Encounter
+from gateway.encounter.billable import Billable
+from gateway.encounter.model import ClaimKind, CodeSystem, Encounter
 from gateway.review.edits.context import EditContext, Rule
 from gateway.review.edits.lines import standing
 from gateway.review.model import Finding, Severity
@@ -27,11 +28,17 @@ POINTER_ABSENT = Rule(
 )
 POINTERS_BEYOND = Rule(
     "charge-points-beyond-four",
-    Severity.INFORMATION,
+    Severity.WARNING,
     "005010X222A1 SV107",
-    "An 837P line carries the first four; put those that justify the service first.",
+    "An 837P line carries the first four: confirm that they justify the service, or have the first four changed.",
 )
-RULES = (TOO_MANY_LINES, TOO_MANY_DIAGNOSES, POINTER_MISSING, POINTER_ABSENT, POINTERS_BEYOND)
+KIND_UNCLEAR = Rule(
+    "claim-kind-unclear",
+    Severity.WARNING,
+    "UB-04 form locators 42, 71 and 74; 005010X223A2 loop 2300",
+    "Have the charges' revenue codes sent, or confirm that only professional services are billed.",
+)
+RULES = (KIND_UNCLEAR, TOO_MANY_LINES, TOO_MANY_DIAGNOSES, POINTER_MISSING, POINTER_ABSENT, POINTERS_BEYOND)
 
 
 class Capacity(NamedTuple):
@@ -47,8 +54,9 @@ _MAX_POINTERS = 4
 
 
 def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
-    """Numbers of lines and diagnoses; pointers."""
+    """What kind of claim it is; numbers of lines and diagnoses; pointers."""
     billable = context.billable
+    yield from _kind(billable)
     capacity = CAPACITIES[billable.kind]
     if len(billable.lines) > capacity.lines:
         text = f"{len(billable.lines)} lines; a {billable.kind} claim carries {capacity.lines}."
@@ -57,6 +65,18 @@ def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
         text = f"{len(billable.diagnoses)} diagnoses; a {billable.kind} claim carries {capacity.diagnoses}."
         yield TOO_MANY_DIAGNOSES.finding("diagnoses", text)
     yield from _pointers(encounter, context)
+
+
+def _kind(billable: Billable) -> Iterator[Finding]:
+    """A claim without a revenue code is a professional one, and loses what only a hospital's claim carries."""
+    if billable.kind is not ClaimKind.PROFESSIONAL:
+        return
+    hospitals = ["a DRG"] if billable.drg else []
+    if any(procedure.system is CodeSystem.ICD10PCS for procedure in billable.procedures):
+        hospitals.append("ICD-10-PCS procedures")
+    if hospitals:
+        text = f"No charge has a revenue code, and a professional claim does not carry {' and '.join(hospitals)}."
+        yield KIND_UNCLEAR.finding("charges", text)
 
 
 def _pointers(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
@@ -76,6 +96,6 @@ def _pointers(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
             yield POINTER_MISSING.finding(
                 f"{where}.diagnoses", f"{charge.code or 'The line'} points to no diagnosis.", subject=charge.id
             )
-        if len(line.pointers) > _MAX_POINTERS:
+        if professional and len(line.pointers) > _MAX_POINTERS:
             text = f"Points to {len(line.pointers)} diagnoses."
             yield POINTERS_BEYOND.finding(f"{where}.diagnoses", text, subject=charge.id)

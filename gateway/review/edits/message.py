@@ -16,11 +16,15 @@ PREFIX = "message."
 """Begins each rule's name; the problem's own rule follows."""
 RULES: tuple[Rule, ...] = ()
 """None of their own: the mappings name them."""
+_SAID_BY_OTHERS = frozenset({"charge-unmapped"})
+"""What an edit of the encounter itself finds while it matters: said once, not twice."""
 
 
 def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
     """One finding for each problem."""
     for problem in dict.fromkeys((*encounter.problems, *context.problems)):
+        if problem.rule in _SAID_BY_OTHERS:
+            continue
         rule = Rule(
             PREFIX + problem.rule,
             Severity.WARNING,

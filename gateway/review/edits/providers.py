@@ -12,7 +12,12 @@ from gateway.review.model import Finding, Severity
 
 _NPI = "45 CFR 162.406; ISO/IEC 7812 check digit"
 
-NPI_INVALID = Rule("npi-invalid", Severity.ERROR, _NPI, "Correct the NPI at its source: its check digit is wrong.")
+NPI_INVALID = Rule(
+    "npi-invalid",
+    Severity.ERROR,
+    _NPI,
+    "Correct the NPI at its source: ten digits, the last of which checks the others.",
+)
 NPI_MISSING = Rule("npi-missing", Severity.ERROR, _NPI, "Have the sender name the provider with the NPI.")
 RENDERING_MISSING = Rule(
     "rendering-provider-missing",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gateway.encounter.model import Encounter
 from gateway.review import documentation
-from gateway.review.edits import charges, claim_form, coverage, dates, icd10, message, providers, waiting
+from gateway.review.edits import charges, claim_form, coverage, dates, icd10, message, patient, providers, waiting
 from gateway.review.edits.context import Edit, EditContext, Rule
 from gateway.review.model import Finding
 
@@ -32,6 +32,7 @@ class Family(NamedTuple):
 FAMILIES: tuple[Family, ...] = (
     Family(waiting.check, waiting.RULES, From.ALWAYS),
     Family(message.check, message.RULES, From.ALWAYS),
+    Family(patient.check, patient.RULES, From.CHARGED),
     Family(charges.check, charges.RULES, From.CHARGED),
     Family(dates.check, dates.RULES, From.CHARGED),
     Family(providers.check, providers.RULES, From.CODED),

@@ -252,6 +252,63 @@ def test_what_a_claim_says_badly_becomes_problems(load: Load, source: FhirSource
 
 
 @pytest.mark.parametrize(
+    ("net", "price", "quantity", "factor", "amount", "differs"),
+    [
+        (25, 10, 3, None, 25, True),
+        (30, 10, 3, None, 30, False),
+        (24, 10, 3, 0.8, 24, False),
+        (100, 33.333, 3, None, 100, False),
+        (None, 10, 3, None, 30, False),
+        (25, None, 3, None, 25, False),
+        (25, 10, None, None, 25, False),
+    ],
+)
+def test_a_lines_amount_and_its_units_times_price_agree(
+    load: Load,
+    source: FhirSource,
+    net: float | None,
+    price: float | None,
+    quantity: float | None,
+    factor: float | None,
+    amount: float,
+    differs: bool,
+) -> None:
+    claim = load("claim-professional")
+    claim.pop("total", None)
+    line = claim["item"][0]
+    said = {
+        "net": net and {"value": net, "currency": "USD"},
+        "unitPrice": price and {"value": price, "currency": "USD"},
+        "quantity": quantity and {"value": quantity},
+        "factor": factor,
+    }
+    line.update(said)
+    claim["item"][0] = {name: value for name, value in line.items() if value is not None}
+    change = mapped(claim, source)
+    assert change.charges is not None
+    assert change.charges.items[0].amount == Decimal(str(amount))
+    found = [(p.rule, p.where) for p in change.problems]
+    assert found == ([("charge-amount-differs", "Claim.item[0].net")] if differs else [])
+
+
+def test_services_within_a_line_are_not_lost_in_silence(load: Load, source: FhirSource) -> None:
+    claim = load("claim-professional")
+    claim["item"][0]["detail"] = [{"sequence": 1, "productOrService": {"coding": [{"code": "36415"}]}}]
+    assert [(p.rule, p.where, p.code) for p in mapped(claim, source).problems] == [
+        ("detail", "Claim.item[0].detail", "CLM%2F1/1")
+    ]
+
+
+@pytest.mark.parametrize("uri", ["http://terminology.hl7.org/CodeSystem/HCPCS", "urn:oid:2.16.840.1.113883.6.14"])
+def test_other_spellings_of_a_code_system(load: Load, source: FhirSource, uri: str) -> None:
+    claim = load("claim-professional")
+    claim["item"][0]["productOrService"] = {"coding": [{"system": uri, "code": "J1885"}]}
+    change = mapped(claim, source)
+    assert change.charges is not None
+    assert (change.charges.items[0].code, change.charges.items[0].system) == ("J1885", CodeSystem.HCPCS)
+
+
+@pytest.mark.parametrize(
     ("encounters", "code"),
     [
         ([{"reference": "Encounter/unknown"}], "unresolved"),

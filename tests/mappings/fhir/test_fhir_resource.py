@@ -185,3 +185,18 @@ def test_hl7s_own_examples_validate(shared_data: Path) -> None:
             if found:
                 refused[path.name] = found
     assert set(refused) == {"Questionnaire-qs1.json"}
+
+
+@pytest.mark.parametrize(
+    "diagnosis",
+    [
+        {"sequence": 1},
+        {"sequence": 1, "diagnosisCodeableConcept": {"text": "x"}, "diagnosisReference": {"reference": "#c"}},
+    ],
+)
+def test_a_choice_of_none_or_several_names_what_to_choose_from(load: Load, diagnosis: dict[str, Any]) -> None:
+    claim = load("claim-professional")
+    claim["diagnosis"][0] = diagnosis
+    (issue,) = validate(claim)
+    assert (issue.code, issue.expression) == ("required", "Claim.diagnosis[0]")
+    assert issue.diagnostics == "should have one of diagnosisCodeableConcept, diagnosisReference, and only one"

@@ -92,7 +92,7 @@ def test_a_payment_needs_no_code(says: Says) -> None:
 def test_an_unknown_transaction_type_is_for_a_person_to_decide(says: Says, kind: str) -> None:
     change = says(ft1(f6=kind, f25="99213^^CPT"))
     assert only(change).kind is ChargeKind.CHARGE
-    assert ("charge-unmapped", "FT1[1]-6", "T1") in rules(change)
+    assert ("transaction-unknown", "FT1[1]-6", "T1") in rules(change)
 
 
 def test_codes_are_found_in_small_letters_too(says: Says) -> None:
@@ -118,8 +118,43 @@ def test_the_amount_is_the_lines_whole_amount(
     assert change.problems == ()
 
 
-def test_a_unit_cost_is_the_last_resort(says: Says) -> None:
-    assert only(says(ft1(f25="D2332", f10="1", f22="85.00"))).amount == Decimal("85.00")
+def test_what_a_unit_costs_is_not_what_is_charged_for_it(says: Says) -> None:
+    assert only(says(ft1(f25="D2332", f10="1", f22="85.00"))).amount is None
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "units", "differs"),
+    [
+        ("25", "25", "4", True),
+        ("100", "25", "4", False),
+        ("-25", "25", "1", False),
+        ("25", "25", "", False),
+        ("25", "", "4", False),
+        ("99.99", "33.33", "3", False),
+    ],
+)
+def test_an_amount_that_is_not_the_units_times_the_price_is_reported(
+    says: Says, amount: str, unit: str, units: str, differs: bool
+) -> None:
+    change = says(ft1(f25="J1885^^HCPCS", f10=units, f11=amount, f12=unit))
+    assert only(change).amount == Decimal(amount)
+    assert rules(change) == ([("charge-amount-differs", "FT1[1]-11", "T1")] if differs else [])
+
+
+@pytest.mark.parametrize(
+    ("f25", "f7", "reported"),
+    [
+        ("99214^^CPT", "99213^^CPT", True),
+        ("G0463^^HCPCS", "99213^^CPT", True),
+        ("99214^^CPT", "99213", False),
+        ("99214^^CPT", "4010022^x^CDM", False),
+        ("99214^^CPT", "99214^^CPT", False),
+    ],
+)
+def test_two_billable_codes_on_one_line_are_reported(says: Says, f25: str, f7: str, reported: bool) -> None:
+    change = says(ft1(f25=f25, f7=f7))
+    assert only(change).code == f25[:5]
+    assert rules(change) == ([("charge-code-differs", "FT1[1]-7", "T1")] if reported else [])
 
 
 @pytest.mark.parametrize("value", ["two", "1,000", "$5", "1e3", "NaN", "Infinity", "١", "1" * 13])
@@ -139,6 +174,7 @@ def test_a_number_that_is_none_is_a_problem_of_that_charge(says: Says, value: st
         ("rt", "", ("RT",), False),
         ("25~25", "", ("25",), False),
         ("59^MID", "", ("59",), False),
+        ("25~LEFT~59", "", ("25", "LEFT", "59"), False),
         ("CHEST", "", (), True),
         ("", "", (), False),
         ('""', "", (), False),
@@ -278,7 +314,10 @@ def test_a_dialect_may_say_that_charges_bring_final_codes(says: Says, base: Feed
         ("^SMITH^ADAM^^^^^^1234567893", "1234567893", []),
         ("77^SMITH^ADAM~1234567893^SMITH^ADAM^^^^^^NPI", "1234567893", ["77"]),
         ("77^SMITH^ADAM~1234567893^JONES^EVE^^^^^^NPI", None, ["77"]),
-        ("1234567890^SMITH^ADAM^^^^^^NPI", None, ["1234567890"]),
+        ("1234567890^SMITH^ADAM^^^^^^NPI", "1234567890", []),
+        ("1234567890^SMITH^ADAM^^^^^^^^^^NPI", "1234567890", []),
+        ("E77^SMITH^ADAM^^^^^^NPISER^^^^NPI~1234567893^SMITH^ADAM^^^^^^NPI^^^^NPI", "1234567893", ["E77"]),
+        ("1234567890^SMITH^ADAM^^^^^^NPI^^^^DEA", None, ["1234567890"]),
         ("1234567893^SMITH^ADAM^^^^^^^^^^DEA", None, ["1234567893"]),
         ("DOC1^Albert, Brian S^^", None, ["DOC1"]),
         ("^SMITH^ADAM^^^^^^smith@example.org", None, []),

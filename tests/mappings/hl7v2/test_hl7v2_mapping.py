@@ -26,7 +26,7 @@ from gateway.encounter.model import (
     ProviderRole,
     VisitStatus,
 )
-from gateway.mappings.hl7v2.dialect import Dialect
+from gateway.mappings.hl7v2.dialect import Dialect, load_dialects
 from gateway.mappings.hl7v2.er7 import Er7Message
 from gateway.mappings.hl7v2.mapping import MAPPED, FeedProfile, MappingError, Unused, map_message
 
@@ -277,13 +277,110 @@ def test_the_number_that_keys_an_encounter(
         ("ACK^A01", "ACK^A01 is not used"),
         ("ACK", "the message type in MSH-9 is not used"),
         ("ORU^R01", "ORU^R01 is not used"),
-        ("", "MSH-9 names no message type"),
         ("SMITH^JOHN", "the message type in MSH-9 is not used"),
     ],
 )
 def test_a_type_that_nothing_uses(base: FeedProfile, type: str, reason: str) -> None:
     payload = f"MSH|^~\\&|E|F|G|H|20260101||{type}|1|P|2.5\rPID|1|||||||||||||||||A1\r".encode()
     assert map_message(Er7Message.parse(payload), base, 1) == Unused(reason)
+
+
+def test_a_message_that_does_not_say_its_type_is_set_aside(base: FeedProfile) -> None:
+    payload = b"MSH|^~\\&|E|F|G|H|20260101|||1|P|2.5\rPID|1|||||||||||||||||A1\r"
+    with pytest.raises(MappingError, match="no-type at MSH-9"):
+        map_message(Er7Message.parse(payload), base, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "segments", "where"),
+    [
+        (("visit",), ("PV1|1|O|||||||||||||||||V1", "DG1|1", "PV1|2|O|||||||||||||||||V2"), "PV1-19"),
+        (("visit",), ("PV1|1|O|||||||||||||||||V1", "PV1|2|O|||||||||||||||||V1^^^X"), None),
+        (("visit",), ("PV1|1|O|||||||||||||||||V1", "PV1|2|O"), None),
+        (("account",), ("PV1|1|O|||||||||||||||||V1", "PV1|2|O|||||||||||||||||V2"), None),
+        (("account",), ("PID|2|||||||||||||||||A2",), "PID-18"),
+    ],
+)
+def test_a_message_about_several_encounters_is_set_aside(
+    base: FeedProfile, key: tuple[str, ...], segments: tuple[str, ...], where: str | None
+) -> None:
+    head = ("MSH|^~\\&|E|F|G|H|20260101||BAR^P01|1|P|2.5", "PID|1|||||||||||||||||A1")
+    message = Er7Message.parse("\r".join((*head, *segments)).encode())
+    source = replace(base, key=key)
+    if where is None:
+        assert isinstance(map_message(message, source, 1), Change)
+        return
+    with pytest.raises(MappingError) as raised:
+        map_message(message, source, 1)
+    assert (raised.value.code, raised.value.where) == ("several-encounters", where)
+
+
+def test_charges_that_are_keyed_by_their_own_numbers_stay_apart(base: FeedProfile, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("extends: base\nkey: [visit]\nfields: {visit: {number: [FT1-23]}}\n")
+    source = replace(base, dialect=load_dialects(tmp_path)["own"])
+    head = "MSH|^~\\&|E|F|G|H|20260101||DFT^P03|1|P|2.5\rPID|1||M1\r"
+    one, other = (f"FT1|1|||20260101||CG|99213|||1|90||||||||||||{number}\r" for number in ("X1", "X2"))
+    with pytest.raises(MappingError, match="several-encounters at FT1-23"):
+        map_message(Er7Message.parse((head + one + other).encode()), source, 1)
+    assert isinstance(map_message(Er7Message.parse((head + one + one).encode()), source, 1), Change)
+
+
+def test_a_coverage_that_stands_again_is_the_same(base: FeedProfile) -> None:
+    insured = "IN1|1|PLAN|P1|PAYER||||||||||||DOE^J|SEL"
+    segments = ("MSH|^~\\&|E|F|G|H|20260101||DFT^P11|1|P|2.5", "PID|1|||||||||||||||||A1")
+    change = map_message(Er7Message.parse("\r".join((*segments, insured, insured)).encode()), base, 1)
+    assert isinstance(change, Change)
+    assert change.coverages is not None
+    assert [c.id for c in change.coverages.items] == ["IN1[1]"]
+
+
+@pytest.mark.parametrize(
+    ("said", "relationship"),
+    [
+        ("SEL", "self"),
+        ("SPO", "spouse"),
+        ("CHD", "child"),
+        ("MTH", "child"),
+        ("PAR^Parent^HL70063", "child"),
+        ("SIB", "other"),
+    ],
+)
+def test_what_the_insured_is_to_the_patient(base: FeedProfile, said: str, relationship: str) -> None:
+    segments = ("MSH|^~\\&|E|F|G|H|20260101||ADT^A01|1|P|2.5", "PID|1|||||||||||||||||A1")
+    insured = f"IN1|1|PLAN|P1|PAYER||||||||||||DOE^J|{said}"
+    change = map_message(Er7Message.parse("\r".join((*segments, insured)).encode()), base, 1)
+    assert isinstance(change, Change)
+    assert change.coverages is not None
+    assert change.coverages.items[0].relationship == relationship
+
+
+def test_too_many_repetitions_of_a_field_are_not_worked_through(base: FeedProfile) -> None:
+    numbers = "~".join(f"{n}^^^A^MR" for n in range(300))
+    payload = f"MSH|^~\\&|E|F|G|H|20260101||ADT^A01|1|P|2.5\rPID|1||{numbers}|||||||||||||||A1\r".encode()
+    change = map_message(Er7Message.parse(payload), base, 1)
+    assert isinstance(change, Change)
+    assert [(p.rule, p.where) for p in change.problems] == [("value-unreadable", "PID-3")]
+
+
+def test_admitting_diagnoses_alone_say_nothing_of_coding(base: FeedProfile) -> None:
+    head = ("MSH|^~\\&|E|F|G|H|20260101||BAR^P01|1|P|2.5", "EVN|P01|20260101|||OPER", "PID|1|||||||||||||||||A1")
+    said = []
+    for use in ("A", "W", "F", ""):
+        segments = (*head, f"DG1|1||J18.9^^I10|||{use}")
+        change = map_message(Er7Message.parse("\r".join(segments).encode()), base, 1)
+        assert isinstance(change, Change)
+        said.append(change.coding.final if change.coding else None)
+    assert said == [None, False, True, True]
+
+
+def test_who_coded_is_the_abstractor_before_the_operator_and_never_the_clinician(base: FeedProfile) -> None:
+    head = "MSH|^~\\&|E|F|G|H|20260101||BAR^P05|1|P|2.5\rEVN|P05|20260102|||OPER\rPID|1|||||||||||||||||A1\r"
+    diagnosis = "DG1|1||J18.9^^I10|||F||||||||||CLIN\r"
+    for more, coder in (("", "OPER"), ("ABS|||||||20260103|CODER9\r", "CODER9")):
+        change = map_message(Er7Message.parse((head + diagnosis + more).encode()), base, 1)
+        assert isinstance(change, Change)
+        assert change.coding is not None
+        assert change.coding.coder == coder
 
 
 def test_an_event_that_only_evn_names(base: FeedProfile) -> None:
@@ -357,7 +454,7 @@ def test_shared_messages_are_changes_unused_or_refused(
     for row in rows:
         message = Er7Message.parse((shared_data / "v2" / row["path"]).read_bytes())
         mapped, refusal = _mapped(message, source)
-        assert refusal in (None, "no-encounter-number", "no-document"), row["path"]
+        assert refusal in (None, "no-encounter-number", "no-document", "no-type"), row["path"]
         if refusal is not None:
             continue
         if isinstance(mapped, Unused):

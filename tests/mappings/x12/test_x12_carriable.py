@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.config import Billing
 from gateway.encounter.billable import Billable
 from gateway.mappings.x12.carriable_837p import carriable, npi_valid
+from gateway.mappings.x12.countries import ALPHA_2, country
 from gateway.mappings.x12.reader import read
 from gateway.mappings.x12.writer import Segment, Value, problems, render
 
@@ -81,6 +82,7 @@ CASES: list[tuple[Edit, str, str]] = [
     (at("lines.0.pointers", [3]), "x12-pointers", "lines[0].pointers"),
     (at("lines.0.pointers", [0]), "x12-pointers", "lines[0].pointers"),
     (at("lines.0.pointers", [1, 1]), "x12-pointers", "lines[0].pointers"),
+    (at("lines.0.code", "00790"), "x12-anesthesia", "lines[0].units"),
     (at("lines.0.place_of_service", ...), "x12-missing", "lines[0].place_of_service"),
     (at("lines.1.place_of_service", ...), "x12-place", "lines[1].place_of_service"),
     (at("lines.0.place_of_service", "1A"), "x12-place", "lines[0].place_of_service"),
@@ -97,6 +99,46 @@ def test_each_fault_is_found_at_its_place(fixtures: Path, edit: Edit, rule: str,
 @pytest.mark.parametrize("name", ["office_visit", "dependent_child", "inpatient_visits"])
 def test_a_sound_claim_has_no_problem(fixtures: Path, name: str) -> None:
     assert problems_after(fixtures, lambda tree: None, name) == set()
+
+
+@pytest.mark.parametrize(
+    ("country", "state", "postal_code", "rules"),
+    [
+        ("GBR", ..., "SW1A 1AA", set()),
+        ("GB", ..., "SW1A 1AA", set()),
+        ("can", "ON", "M5V 2T6", set()),
+        ("IRL", ..., ..., set()),
+        ("PRI", "PR", "009010001", set()),
+        ("USA", ..., "62701", {("x12-missing", "patient.address.state")}),
+        ("GUM", "GU", "969", {("x12-postal-code", "patient.address.postal_code")}),
+        ("XYZ", ..., ..., {("x12-length", "patient.address.country")}),
+    ],
+)
+def test_an_address_abroad_has_its_country(
+    fixtures: Path, country: str, state: object, postal_code: object, rules: set[tuple[str, str]]
+) -> None:
+    def move(tree: dict[str, Any]) -> None:
+        at("patient.address.country", country)(tree)
+        at("patient.address.state", state)(tree)
+        at("patient.address.postal_code", postal_code)(tree)
+
+    assert problems_after(fixtures, move) == rules
+
+
+@pytest.mark.parametrize(("said", "written"), [("GBR", "GB"), ("irl", "IE"), ("DE", "DE"), (" ", None), (None, None)])
+def test_a_country_has_two_letters(said: str | None, written: str | None) -> None:
+    assert country(said) == written
+
+
+def test_each_country_stands_once() -> None:
+    assert len(ALPHA_2) == len(set(ALPHA_2.values())) == 249
+
+
+@pytest.mark.parametrize("phone", ["217-555-0100", "5550100", "2175550100 x3"])
+def test_the_contacts_telephone_has_ten_digits(fixtures: Path, phone: str) -> None:
+    billed = Billable.model_validate_json((fixtures / "x12" / "office_visit.json").read_bytes())
+    found = carriable(billed, Billing(contact_phone=phone))
+    assert [(problem.rule, problem.where) for problem in found] == [("x12-telephone", "billing.contact_phone")]
 
 
 def test_fifty_lines_are_carried_and_fifty_one_are_not(fixtures: Path) -> None:

@@ -89,6 +89,18 @@ def test_every_pointer_leads_to_a_diagnosis(example: Billable) -> None:
         assert all(1 <= int(pointer) <= count for pointer in pointers)
 
 
+def test_a_line_carries_its_first_four_pointers(fixtures: Path) -> None:
+    billed = load(fixtures, "office_visit")
+    codes = ("R059", "K8000", "A000", "M1711")
+    more = tuple(billed.diagnoses[0].model_copy(update={"id": code, "code": code}) for code in codes)
+    line = billed.lines[0].model_copy(update={"pointers": (5, 1, 2, 6, 3)})
+    pointing = billed.model_copy(update={"diagnoses": billed.diagnoses[:2] + more, "lines": (line,)})
+    assert carriable(pointing, Billing()) == ()
+    interchange = parsed(written(pointing))
+    (service,) = interchange.named("SV1")
+    assert interchange.components(service.element(7)) == ("5", "1", "2", "6")
+
+
 def test_the_trailers_count_right(example: Billable) -> None:
     interchange = parsed(written(example))
     ids = [segment.id for segment in interchange.segments]

@@ -51,6 +51,16 @@ clients:
 destinations:
   - {{name: clearinghouse, kind: x12-file, directory: out/x12, claims: [professional]}}
   - {{name: payer-fhir, kind: fhir-claim, url: "{billing}"}}
+billing:
+  name: GENERAL HOSPITAL
+  npi: "1234567893"
+  tax_id: "123456789"
+  line: 1 HOSPITAL WAY
+  city: SPRINGFIELD
+  state: IL
+  postal_code: "627010001"
+  contact_name: BILLING OFFICE
+  contact_phone: "2175550100"
 review: policy.yaml
 audit: {{seal_seconds: 1, key_file: var/audit.key, anchor: var/seals.ndjson}}
 """

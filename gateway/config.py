@@ -219,7 +219,10 @@ Destination = Annotated[X12File | FhirClaim, Field(discriminator="kind")]
 
 
 class Billing(Settings):
-    """The billing provider and submitter, as claims must name them (837 loops 1000A, 2010AA)."""
+    """The billing provider and submitter, as claims must name them (837 loops 1000A, 2010AA).
+
+    Until all but the taxonomy is said, every claim is held: see `unsaid`.
+    """
 
     name: str = "GENERAL HOSPITAL"
     npi: str = "1234567893"
@@ -231,6 +234,11 @@ class Billing(Settings):
     postal_code: str = "627010001"
     contact_name: str = "BILLING OFFICE"
     contact_phone: str = "2175550100"
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """What nobody said of the billing provider: the values above are examples, and no claim may carry them."""
+        return tuple(name for name in type(self).model_fields if name not in self.model_fields_set | {"taxonomy"})
 
 
 class Http(Settings):

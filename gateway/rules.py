@@ -17,7 +17,7 @@ from gateway.mappings.hl7v2.dialect import Dialect, load_dialects
 from gateway.mappings.hl7v2.dialect_source import DialectError
 from gateway.mappings.hl7v2.mapped import FeedProfile
 from gateway.reference.icd10cm import Icd10Cm
-from gateway.release.routing import Route, route_to
+from gateway.release.routing import Route, billed_by, route_to
 from gateway.review.edits.context import EditContext
 from gateway.review.policy import Policy
 from gateway.review.policy_file import PolicyMistakes, load_policy
@@ -88,7 +88,7 @@ def _read(review: Path | None, directory: Path | None) -> tuple[Policy, dict[str
 def _routes(config: Config, mistakes: list[Mistake]) -> Iterator[Route]:
     for index, destination in enumerate(config.destinations):
         try:
-            yield route_to(destination, config.billing)
+            yield billed_by(route_to(destination, config.billing), config.billing)
         except ValueError as wrong:
             remedy = "list only kinds of claim that the destination can carry"
             mistakes.append(config.mistake(("destinations", index, "claims"), str(wrong), remedy))

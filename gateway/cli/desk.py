@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 import typer
@@ -49,6 +50,11 @@ def _show_ruling(ruling: dict[str, Any]) -> None:
         typer.echo(f"  {hold['id']}  {hold['kind']}  {hold['rule']}: {hold['text']}")
 
 
+def _address(key: str) -> str:
+    """A key as it stands in an address: what it writes as %3A must stay so."""
+    return quote(key, safe=":")
+
+
 def worklist(
     stage: Annotated[
         str | None, typer.Option(help="Only this stage, as held or released; a comma between several.")
@@ -67,7 +73,7 @@ def worklist(
 
 def show(key: str, url: Url = DEFAULT_URL) -> None:
     """Show an encounter: its holds, documents, queries and claims. Reading it is audited."""
-    encounter = _call(url, "GET", f"/api/encounters/{key}")
+    encounter = _call(url, "GET", f"/api/encounters/{_address(key)}")
     Console().print_json(data=encounter)
 
 
@@ -78,8 +84,9 @@ def approve(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Approve exactly what would be billed now."""
-    seen = fingerprint or _call(url, "GET", f"/api/encounters/{key}")["fingerprint"]
-    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/approve", {"fingerprint": seen, "comment": comment}))
+    seen = fingerprint or _call(url, "GET", f"/api/encounters/{_address(key)}")["fingerprint"]
+    approval = {"fingerprint": seen, "comment": comment}
+    _show_ruling(_call(url, "POST", f"/api/encounters/{_address(key)}/approve", approval))
 
 
 def return_to_coder(
@@ -88,14 +95,14 @@ def return_to_coder(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Return an encounter to its coder with feedback."""
-    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/return", {"feedback": feedback}))
+    _show_ruling(_call(url, "POST", f"/api/encounters/{_address(key)}/return", {"feedback": feedback}))
 
 
 def resolve(
     key: str, hold: int, reason: Annotated[str, typer.Option(help="Why it need not stand.")], url: Url = DEFAULT_URL
 ) -> None:
     """End one hold, for a reason."""
-    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/holds/{hold}/resolve", {"reason": reason}))
+    _show_ruling(_call(url, "POST", f"/api/encounters/{_address(key)}/holds/{hold}/resolve", {"reason": reason}))
 
 
 def ask(
@@ -107,7 +114,7 @@ def ask(
     draft = yamlfile.read(query, yamlfile.Form())
     if draft.mistakes:
         fail("\n".join(map(str, draft.mistakes)), 2)
-    _show_ruling(_call(url, "POST", f"/api/encounters/{key}/queries", draft.data))
+    _show_ruling(_call(url, "POST", f"/api/encounters/{_address(key)}/queries", draft.data))
 
 
 def settle(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway.config import Billing, Destination, DestinationKind
@@ -69,6 +69,21 @@ def route_to(destination: Destination, billing: Billing) -> Route:
     x12 = destination.kind is DestinationKind.X12_FILE
     form: FormCheck = partial(_x12_carriable, billing=billing) if x12 else _fhir_carriable
     return Route(destination.name, destination.kind, wanted, frozenset(destination.payers), form)
+
+
+def billed_by(route: Route, billing: Billing) -> Route:
+    """The route as it is while the configuration does not say who bills: it carries nothing, and says why."""
+    if not billing.unsaid:
+        return route
+    problem = FormProblem(
+        "billing-provider",
+        "billing",
+        f"The configuration does not say who bills: {', '.join(billing.unsaid)}",
+        "Say it under billing in gateway.yaml, start again, and replay a message of the encounter",
+        "ASC X12N 005010X222A1, loops 1000A and 2010AA",
+        subject="billing",
+    )
+    return replace(route, form=lambda billed: (problem,))
 
 
 def _x12_carriable(billed: Billable, *, billing: Billing) -> tuple[FormProblem, ...]:

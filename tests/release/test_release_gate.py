@@ -19,7 +19,7 @@ from gateway.release.findings import release_findings
 from gateway.release.gate import Blocked, gate
 from gateway.release.model import Claim, DeliveryState
 from gateway.release.render import X12Renderer
-from gateway.release.routing import Route, route, route_to
+from gateway.release.routing import Route, billed_by, route, route_to
 from gateway.review.model import Hold, HoldKind, HoldState, Severity
 
 NOW = datetime(2025, 3, 6, 12, tzinfo=UTC)
@@ -168,3 +168,15 @@ def test_a_claim_is_rendered_the_same_each_time(billed: Billable) -> None:
     assert interchange.named("CLM")[0].element(1) == released.number
     with pytest.raises(Unwritable):
         renderer.render(released.model_copy(update={"frequency": "7"}), row)
+
+
+def test_nothing_leaves_until_the_configuration_says_who_bills(billed: Billable) -> None:
+    """What stands in the models as an example must never stand on a claim."""
+    partly = Billing(name="MERCY CLINIC", npi="1234567893")
+    route = billed_by(ROUTES[0], partly)
+    (found,) = release_findings(billed, (route,))
+    assert (found.rule, found.kind, found.where) == ("billing-provider", HoldKind.ROUTING, "billing")
+    assert "tax_id" in found.text
+    assert "npi" not in found.text
+    said = Billing(**{name: getattr(partly, name) for name in Billing.model_fields if name != "taxonomy"})
+    assert billed_by(ROUTES[0], said) is ROUTES[0]

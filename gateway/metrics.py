@@ -77,7 +77,8 @@ class Metrics:
 
     def processed(self, feed: str, outcome: str) -> None:
         """The pipeline settled a message: `outcome` is its new state."""
-        self.messages.labels(feed, outcome).inc()
+        counter, _ = self._acknowledging.get((feed, outcome)) or self._of_feed(feed, outcome)
+        counter.inc()
 
     def show(self, counts: Mapping[str, Mapping[str, int]], backlog: int) -> None:
         """Takes over what the store counted (`Store.counts`); what has gone to nothing shows 0."""

@@ -133,9 +133,9 @@ def _numbers(before: Case, after: Case, into: Batch) -> None:
     now = identifier_rows(after.encounter, after.key)
     then = identifier_rows(before.encounter, before.key) if before.encounter is not None else set()
     if fresh := now - then:
-        _add(into, writes.IDENTIFIERS, sorted(fresh, key=repr))
+        _add(into, writes.IDENTIFIERS, sorted(fresh))
     if gone := then - now:
-        _add(into, writes.IDENTIFIERS_GONE, sorted(gone, key=repr))
+        _add(into, writes.IDENTIFIERS_GONE, sorted(gone))
 
 
 def _first_coverage(coverages: Sequence[Coverage]) -> Coverage | None:

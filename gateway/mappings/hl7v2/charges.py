@@ -116,7 +116,8 @@ class ChargeList:
             if not isinstance(local, str) or chosen.code == local.upper():
                 values.pop("local_code", None)
                 return self._plan.without(mask, "local_code")
-            self._other_code(chosen, number, span)
+            if "code" in self._plan.several:
+                self._other_code(chosen, number, span)
             return mask
         known = self._source.dialect.charge_codes.get(local) if isinstance(local, str) else None
         if known is not None:
@@ -143,7 +144,7 @@ class ChargeList:
             if "amount" not in values:
                 values["amount"] = each * units
                 return mask
-            if isinstance(said, Decimal) and abs(said) != abs(each * units):
+            if isinstance(said, Decimal) and said != each * units and abs(said) != abs(each * units):
                 place = self._plan.place("unit_amount")
                 text = f"is not the units times the amount for one (FT1-{place}): which is the line's must be made sure"
                 self._problem("charge-amount-differs", number, "amount", text)

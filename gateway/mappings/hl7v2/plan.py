@@ -74,7 +74,7 @@ class Rule(NamedTuple):
 class Plan:
     """How one group is read in one dialect. `own` is the anchor, else the segment that most of its paths name."""
 
-    __slots__ = ("_bits", "_live", "_memory", "_steps", "anchor", "group", "own", "rows")
+    __slots__ = ("_bits", "_live", "_memory", "_steps", "anchor", "group", "own", "rows", "several")
 
     def __init__(self, group: str, rules: Mapping[str, Rule], tables: Mapping[str, Table]) -> None:
         self.group = group
@@ -86,8 +86,14 @@ class Plan:
         self.rows = tuple(
             self._row(name, rules[name], tables) for name in GROUPS[group].fields if name in rules and rules[name].paths
         )
+        self.several = self._read_in_several()
+        """The fields that have several places within the anchor, with those."""
         self._live: dict[str, tuple[Live, ...]] = {}
         self._memory: dict[tuple[int, int, int], tuple[Places, ...]] = {}
+
+    def _read_in_several(self) -> dict[str, tuple[tuple[Row, Step], ...]]:
+        own = {row.name: tuple((row, step) for step in row.steps if step.segment is None) for row in self.rows}
+        return {name: places for name, places in own.items() if len(places) > 1}
 
     def _row(self, name: str, rule: Rule, tables: Mapping[str, Table]) -> Row:
         steps = []
@@ -218,9 +224,9 @@ class Plan:
         """What the anchor at `span` says at each of the places of the field `name`, and where. Nothing where there is
         but one place.
         """
-        steps = [(row, step) for row in self.rows if row.name == name for step in row.steps if step.segment is None]
-        fields = reading.message.fields(span[0]) if len(steps) > 1 else ()
-        for row, step in steps:
+        places = self.several.get(name, ())
+        fields = reading.message.fields(span[0]) if places else ()
+        for row, step in places:
             raw = _raw(fields, step.field)
             if raw:
                 yield step.place, row.read(reading, raw, step.at)

@@ -154,10 +154,15 @@ def _coverages(reading: Reading, source: FeedProfile, places: list[Places]) -> I
     plan = source.dialect.plans["coverages"]
     said: list[Values] = []
     known: set[frozenset[tuple[str, object]]] = set()
+    several = len(reading.message.positions("IN1")) > 1
     for number, _, values, mask in plan.each(reading):
-        as_said = frozenset(values.items())
-        if values.keys() - {"rank"} and as_said not in known:
+        if values.keys() <= {"rank"}:
+            continue
+        if several:
+            as_said = frozenset(values.items())
+            if as_said in known:
+                continue
             known.add(as_said)
-            places += plan.places(mask, len(said), number)
-            said.append({"id": f"IN1[{number}]", **values})
+        places += plan.places(mask, len(said), number)
+        said.append({"id": f"IN1[{number}]", **values})
     return Items(_COVERAGES.validate_python(said), Mode.REPLACE) if said else None

@@ -7,6 +7,7 @@ import sys
 
 from gateway.adapters.mllp.feed import FeedReceiver
 from gateway.adapters.mllp.server import Limits, MllpServer
+from gateway.app import tune_collector
 from gateway.clock import Ids, SystemClock
 from gateway.intake import Backlog, Intake
 from gateway.metrics import Metrics
@@ -22,6 +23,7 @@ async def main(path: str) -> None:
         "bench", FeedReceiver("bench", intake, clock, Metrics().acknowledged), Limits(1 << 20, 60, 60, 1024)
     )
     _, port = await server.start("127.0.0.1", 0)
+    tune_collector()  # as `gateway serve` does
     print(port, flush=True)
     await asyncio.Event().wait()
 

@@ -22,7 +22,7 @@ from conformance.billing_endpoint import BillingEndpoint
 from conformance.day import routine
 from conformance.ehr import adt, dft, mdm
 from conformance.encoder import final_codes
-from conformance.hospital import LAKESIDE, MEDICARE, Visit
+from conformance.hospital import BILLING, LAKESIDE, MEDICARE, Visit
 from conformance.mllp_sender import MllpSender, NoAcknowledgement
 from gateway.release.model import DeliveryState
 from gateway.store import open_store
@@ -43,17 +43,7 @@ destinations:
   - {{name: clearinghouse, kind: x12-file, directory: out}}
 dialects: dialects
 reference: {reference}
-billing:
-  name: GENERAL HOSPITAL
-  npi: "1234567893"
-  tax_id: "123456789"
-  line: 1 HOSPITAL WAY
-  city: SPRINGFIELD
-  state: IL
-  postal_code: "627010001"
-  contact_name: BILLING OFFICE
-  contact_phone: "2175550100"
-review: policy.yaml
+{who_bills}review: policy.yaml
 audit: {{seal_seconds: 1, key_file: audit.key, anchor: seals.ndjson}}
 """
 _DIALECT = """\
@@ -189,7 +179,12 @@ def prepare(work: Path, reference: Path, billing: str) -> Victim:
     (work / "dialects" / "site.yaml").write_text(_DIALECT)
     (work / "policy.yaml").write_text(_POLICY)
     settings = _CONFIGURATION.format(
-        http=victim.http, mllp=victim.mllp, billing=billing, fhir_payer=LAKESIDE.payer, reference=reference.resolve()
+        http=victim.http,
+        mllp=victim.mllp,
+        billing=billing,
+        fhir_payer=LAKESIDE.payer,
+        reference=reference.resolve(),
+        who_bills=BILLING,
     )
     (work / "gateway.yaml").write_text(settings)
     return victim

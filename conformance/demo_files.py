@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from conformance.day import EXPERIENCED, NEW_CODER
+from conformance.hospital import BILLING
 
 MARK = ".gateway-demo"
 """Tells a demonstration's directory from anybody's own files."""
@@ -51,17 +52,7 @@ clients:
 destinations:
   - {{name: clearinghouse, kind: x12-file, directory: out/x12, claims: [professional]}}
   - {{name: payer-fhir, kind: fhir-claim, url: "{billing}"}}
-billing:
-  name: GENERAL HOSPITAL
-  npi: "1234567893"
-  tax_id: "123456789"
-  line: 1 HOSPITAL WAY
-  city: SPRINGFIELD
-  state: IL
-  postal_code: "627010001"
-  contact_name: BILLING OFFICE
-  contact_phone: "2175550100"
-review: policy.yaml
+{who_bills}review: policy.yaml
 audit: {{seal_seconds: 1, key_file: var/audit.key, anchor: var/seals.ndjson}}
 """
 
@@ -154,7 +145,7 @@ class Files:
         """The configuration, policy and dialect for a day `today`; `billing` is where FHIR Claims are POSTed."""
         people = {"coder": EXPERIENCED, "cdi": CDI, "supervisor": SUPERVISOR}
         where = {"http": ports.http, "adt": ports.adt, "encoder": ports.encoder, "billing": billing}
-        self.configuration.write_text(_CONFIGURATION.format(**where, **people))
+        self.configuration.write_text(_CONFIGURATION.format(**where, **people, who_bills=BILLING))
         lately, long_ago = today - timedelta(days=12), today - timedelta(days=2_000)
         policy = _POLICY.format(experienced=EXPERIENCED, new=NEW_CODER, lately=lately, long_ago=long_ago)
         (self.directory / "policy.yaml").write_text(policy)

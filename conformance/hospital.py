@@ -12,6 +12,20 @@ from decimal import Decimal
 
 FACILITY = "MAIN"
 
+BILLING = """\
+billing:
+  name: GENERAL HOSPITAL
+  npi: "1234567893"
+  tax_id: "123456789"
+  line: 1 HOSPITAL WAY
+  city: SPRINGFIELD
+  state: IL
+  postal_code: "627010001"
+  contact_name: BILLING OFFICE
+  contact_phone: "2175550100"
+"""
+"""Who bills, as a part of `gateway.yaml`."""
+
 
 def npi(first_nine: str) -> str:
     """A national provider identifier: nine digits and the check digit of the Luhn formula over 80840 and them."""

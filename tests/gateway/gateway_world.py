@@ -15,6 +15,7 @@ import httpx
 from conformance.billing_endpoint import BillingEndpoint
 from conformance.day import EXPERIENCED, NEW_CODER
 from conformance.desk_client import DeskClient
+from conformance.hospital import BILLING
 from conformance.mllp_sender import Acknowledgement, MllpSender
 from gateway.access.roles import Role
 from gateway.app import Gateway
@@ -46,17 +47,7 @@ clients:
 destinations:
   - {{name: clearinghouse, kind: x12-file, directory: out/x12, claims: [professional]}}
   - {{name: payer-fhir, kind: fhir-claim, url: "{billing}"}}
-billing:
-  name: GENERAL HOSPITAL
-  npi: "1234567893"
-  tax_id: "123456789"
-  line: 1 HOSPITAL WAY
-  city: SPRINGFIELD
-  state: IL
-  postal_code: "627010001"
-  contact_name: BILLING OFFICE
-  contact_phone: "2175550100"
-review: policy.yaml
+{who_bills}review: policy.yaml
 audit: {{seal_seconds: {seal_seconds}, key_file: audit.key, anchor: seals.ndjson}}
 processing: {{high_water: {high_water}}}
 """
@@ -116,7 +107,7 @@ def write_configuration(
     path = directory / "gateway.yaml"
     values = {"store": store, "billing": billing, "max_message": max_message, "high_water": high_water}
     values |= {"seal_seconds": seal_seconds, "http": http, "mllp": mllp, "clients": clients, "reference": REFERENCE}
-    path.write_text(_CONFIGURATION.format(**values))
+    path.write_text(_CONFIGURATION.format(**values, who_bills=BILLING))
     (directory / "dialects").mkdir(exist_ok=True)
     (directory / "dialects" / "site.yaml").write_text(_DIALECT)
     since = {"long_ago": today() - timedelta(days=2_000), "lately": today() - timedelta(days=12)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 
@@ -63,7 +64,15 @@ class Outbox:
             total += lost
         for lane in self._lanes.values():
             lane.look_by(self._clock.now())
+        await self._tell_of_strays()
         return total
+
+    async def _tell_of_strays(self) -> None:
+        """Deliveries to destinations that are configured no longer wait for ever: somebody must know."""
+        undone = (DeliveryState.READY, DeliveryState.INTENT, DeliveryState.UNKNOWN)
+        strays = Counter(row.destination for row in await self._store.deliveries(undone))
+        for name in strays.keys() - self._lanes.keys():
+            log.warning("delivery.no_such_destination", destination=name, count=strays[name])
 
     def start(self) -> None:
         """Begin to deliver. Once, within the running loop."""

@@ -9,7 +9,7 @@ import pytest
 from outbox_world import START, MarkedRenderer, Receiver, World
 from structlog.testing import capture_logs
 
-from gateway.delivery import Lane
+from gateway.delivery import Lane, Outbox
 from gateway.release.model import DeliveryState, Result
 from gateway.release.transitions import IllegalMove, payload_hash
 from gateway.store.interface import Conflict, StoreFault, UncertainCommit
@@ -364,3 +364,13 @@ async def test_a_case_that_cannot_be_written_does_not_keep_the_others_from_recov
     second = world.start()
     assert await second.recover() == 2
     assert [world.state(n) for n in (1, 2)] == [DeliveryState.UNKNOWN] * 2
+
+
+async def test_what_waits_for_a_destination_that_is_gone_is_told_at_the_start() -> None:
+    world = World(claims=2)
+    nowhere = Outbox(world.store, world.casework, [], world.clock, owner="n", epoch=9, jitter=lambda: 1.0)
+    with capture_logs() as logs:
+        await nowhere.recover()
+        await world.start().recover()
+    told = [line for line in logs if line["event"] == "delivery.no_such_destination"]
+    assert [(line["destination"], line["count"]) for line in told] == [("payer", 2)]

@@ -5,7 +5,6 @@ A validator's text is `what is wrong; what to do`.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -327,6 +326,3 @@ class Config(Settings):
     def mistake(self, loc: Loc, text: str, remedy: str) -> Mistake:
         """A mistake of the setting at `loc` that shows only beside what the configuration names."""
         return self._places.mistake(loc, text, remedy)
-
-
-RETRY_PAUSE = timedelta(seconds=30)

@@ -13,10 +13,6 @@ from gateway.message import Message, MessageState, Received
 from gateway.store.interface import ResourceVersion, Store
 
 
-class Busy(Exception):
-    """So much waits to be processed that nothing more is taken for now. The sender keeps its message and retries."""
-
-
 class Backlog:
     """How many kept messages wait for processing, and who must stop reading when they are too many.
 

@@ -70,12 +70,3 @@ class Message:
     replay_of: int | None = None
     digest: bytes | None = field(repr=False, default=None)
     """SHA-256 of the payload, where it is known already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Intake's answer. `repeat`: the sender had this answer before."""
-
-    message: int
-    body: bytes = field(repr=False)
-    repeat: bool = False

@@ -22,7 +22,3 @@ def micros_or_none(instant: datetime | None) -> int | None:
 def instant(stored: int) -> datetime:
     """The instant, in UTC, exactly as it was stored."""
     return _EPOCH + timedelta(microseconds=stored)
-
-
-def instant_or_none(stored: int | None) -> datetime | None:
-    return None if stored is None else instant(stored)

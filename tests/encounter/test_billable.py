@@ -14,6 +14,7 @@ from gateway.encounter.billable import billable, billed_diagnoses, fingerprint
 from gateway.encounter.identity import EncounterKey, Identifier
 from gateway.encounter.model import (
     Address,
+    Charge,
     ChargeKind,
     ClaimKind,
     Coding,
@@ -233,11 +234,21 @@ def test_where_values_came_from_never_counts(encounter: Encounter) -> None:
     assert fingerprint(told) == fingerprint(encounter)
 
 
+def _whole(credit: Charge, named: dict[str, Charge]) -> bool:
+    """Whether the credit is for all units and the whole amount of the charge that it names, where it says them."""
+    charge = named.get(credit.reverses or "")
+    if charge is None:
+        return False
+    units = credit.units is None or abs(credit.units) == abs(charge.units or 0)
+    return units and (credit.amount is None or abs(credit.amount) == abs(charge.amount or 0))
+
+
 @given(encounters)
 @settings(max_examples=60, deadline=None)
 def test_lines_are_the_charges_that_stand_in_their_order(encounter: Encounter) -> None:
     billed = billable(encounter)
-    taken_back = {c.reverses for c in encounter.charges if c.kind is ChargeKind.CREDIT}
+    named = {c.id: c for c in encounter.charges if c.kind is ChargeKind.CHARGE}
+    taken_back = {c.reverses for c in encounter.charges if c.kind is ChargeKind.CREDIT and _whole(c, named)}
     standing = [c for c in encounter.charges if c.kind is ChargeKind.CHARGE and c.id not in taken_back]
     assert [line.charge for line in billed.lines] == [c.id for c in standing]
     assert billed.total == sum((c.amount or Decimal(0) for c in standing), Decimal(0))

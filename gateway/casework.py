@@ -158,7 +158,7 @@ class Casework:
         print_: str,
     ) -> tuple[Finding, ...]:
         sampled = tuple([draw.sample for draw in draws if draw.chosen])
-        findings = assess(encounter, self._policy, context, sampled)
+        findings = assess(encounter, self._policy, context, sampled) if encounter.merged_into is None else ()
         if claims:
             return (*findings, *_late(claims[-1], print_), *_undelivered(claims[-1], deliveries))
         if context.billable.lines and encounter.coding.final:

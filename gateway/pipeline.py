@@ -12,18 +12,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 from gateway.audit.events import Action, Event
+from gateway.building import Builder, Reader, Told
 from gateway.case import Case
 from gateway.casework import Casework
 from gateway.clock import Clock
-from gateway.encounter.change import Change, apply
+from gateway.encounter.apply import apply
+from gateway.encounter.change import Change
+from gateway.encounter.history import UNMATCHED_CANCEL, must_build
 from gateway.encounter.identity import EncounterKey
+from gateway.encounter.merge import Merges
 from gateway.encounter.model import Encounter
 from gateway.intake import Backlog
 from gateway.logs import logger
 from gateway.mappings.errors import MappingError, Unused
+from gateway.merging import Merging
 from gateway.message import Message, MessageState
 from gateway.resolution import Resolver, account_numbers, numbers
 from gateway.store.interface import CaseChange, Conflict, MessageOutcome, Step, Store, StoreFault
@@ -33,16 +37,9 @@ log = logger("pipeline")
 IDLE_SECONDS = 1.0
 """How often an idle pipeline looks for messages that another process replayed."""
 FAULT_PAUSE = 0.5
+NOTHING_MERGED = "no encounter stands under the number that is retired; replay it when there is one"
 TURN_SECONDS = 0.001
 """How long the pipeline works before it lets the loop turn."""
-
-
-class Reader(Protocol):
-    """Reads and maps the messages of one format."""
-
-    async def __call__(self, message: Message) -> Change | Unused:
-        """What the message says. Raises MappingError when it cannot be used."""
-        ...
 
 
 @dataclass(slots=True)
@@ -98,6 +95,7 @@ class Pipeline:
     ) -> None:
         self._store = store
         self._readers = readers
+        self._builder = Builder(store, readers)
         self._casework = casework
         self._backlog = backlog
         self._clock = clock
@@ -145,7 +143,7 @@ class Pipeline:
         if not messages:
             return 0
         try:
-            await self._process(messages)
+            messages = messages[: await self._process(messages)]
         except StoreFault:
             raise
         except Conflict:
@@ -195,32 +193,57 @@ class Pipeline:
         else:
             self._on_processed(message, MessageState.SET_ASIDE)
 
-    async def _process(self, messages: Sequence[Message]) -> None:
+    async def _process(self, messages: Sequence[Message]) -> int:
+        """Work on the messages, or the first of them: how many were dealt with.
+
+        One that touches other encounters than its own, a merge or a new attempt, is dealt with by itself.
+        """
         now = self._clock.now()
         turns = _Turns()
         batch = _Batch(Step(), {}, {}, {})
         said: list[tuple[Message, Change]] = []
-        for message in messages:
+        count = len(messages)
+        for position, message in enumerate(messages):
+            if message.replay_of is not None and position:
+                count = position
+                break
             read = await self._read(message, batch.step, now)
+            if isinstance(read, Merges):
+                if position == 0:
+                    return await self._merge(message, read, now)
+                count = position
+                break
             if read is not None:
                 said.append((message, read))
             await turns.give()
+            if message.replay_of is not None:
+                count = 1
+                break
+        await self._decide(batch, said, now, turns)
+        self._tell(messages[:count], batch.step)
+        return count
+
+    async def _decide(
+        self, batch: _Batch, said: Sequence[tuple[Message, Change]], now: datetime, turns: _Turns
+    ) -> None:
         addressed = await self._address(said, batch.step, now)
         batch.before = await self._store.cases({key for _, _, key in addressed})
         batch.after = dict(batch.before)
         released = False
         async with self._casework.sampler.turn(self._store):
             for message, change, key in addressed:
-                released |= self._advance(batch, message, change, key, now)
+                released |= await self._advance(batch, message, change, key, now)
                 await turns.give()
             await self._store.commit(batch.finish())
-        by_id = {message.id: message for message in messages}
-        for outcome in batch.step.outcomes:
-            self._on_processed(by_id[outcome.id], outcome.state)
         if released:
             self._on_released()
 
-    async def _read(self, message: Message, step: Step, now: datetime) -> Change | None:
+    def _tell(self, messages: Sequence[Message], step: Step) -> None:
+        by_id = {message.id: message for message in messages}
+        for outcome in step.outcomes:
+            self._on_processed(by_id[outcome.id], outcome.state)
+
+    async def _read(self, message: Message, step: Step, now: datetime) -> Change | Merges | None:
         try:
             read = await self._readers[message.format](message)
         except MappingError as error:
@@ -248,18 +271,92 @@ class Pipeline:
                 self._settle(step, message, MessageState.SET_ASIDE, now, reason=str(error))
         return addressed
 
-    def _advance(self, batch: _Batch, message: Message, change: Change, key: str, now: datetime) -> bool:
-        case = batch.current(key)
-        encounter = apply(case.encounter or Encounter(key=EncounterKey.parse(key)), change)
+    async def _advance(self, batch: _Batch, message: Message, change: Change, key: str, now: datetime) -> bool:
+        try:
+            taken_back = await self._take_back(batch, message, key) if message.replay_of is not None else ()
+            encounter = await self._encounter(batch.current(key), message, change, taken_back)
+        except MappingError as error:
+            self._settle(batch.step, message, MessageState.SET_ASIDE, now, reason=str(error))
+            return False
+        released = self._put(batch, key, encounter, message, now)
+        batch.step.contents.extend((key, content) for content in change.contents)
+        self._settle(batch.step, message, MessageState.PROCESSED, now, key=key)
+        return released
+
+    async def _encounter(self, case: Case, message: Message, change: Change, taken_back: Sequence[int]) -> Encounter:
+        """The encounter as the message makes it. MappingError when it cannot be made."""
+        standing = case.encounter
+        if standing is None and change.cancels:
+            text = f"{change.event} cancels what was never received: no encounter has its numbers"
+            raise MappingError(UNMATCHED_CANCEL, "MSH-9", text)
+        if standing is not None and (taken_back or must_build(standing, change, message.received)):
+            built = await self._builder.again(standing, Told(change, message.received), without=taken_back)
+            return built.encounter
+        return apply(standing or Encounter(key=EncounterKey.parse(case.key)), change, message.received)
+
+    async def _take_back(self, batch: _Batch, message: Message, key: str) -> tuple[int, ...]:
+        """The earlier attempts at a message that is taken again, none of which counts any more.
+
+        Where they made part of another encounter, that one is built again without them.
+        """
+        attempts = await self._attempts(message)
+        ids = tuple(attempt.id for attempt in attempts)
+        others = {a.encounter for a in attempts if a.encounter is not None} - {key}
+        for other, case in (await self._store.cases(others)).items():
+            standing = case.encounter
+            if standing is not None and any(entry.message in ids for entry in standing.history):
+                batch.before[other] = batch.after[other] = case
+                built = await self._builder.again(standing, without=ids)
+                self._put(batch, other, built.encounter, message, self._clock.now())
+        return ids
+
+    async def _attempts(self, message: Message) -> list[Message]:
+        found: list[Message] = []
+        earlier = message.replay_of
+        while earlier is not None:
+            attempt = await self._store.message(earlier)
+            if attempt is None:
+                break
+            found.append(attempt)
+            earlier = attempt.replay_of
+        return found
+
+    def _put(self, batch: _Batch, key: str, encounter: Encounter, message: Message, now: datetime) -> bool:
+        """The case with its new encounter, decided anew; whether a claim leaves."""
         advanced = self._casework.advance(
-            case, encounter=encounter, actor=f"feed:{message.feed}", message=message.id, now=now
+            batch.current(key), encounter=encounter, actor=f"feed:{message.feed}", message=message.id, now=now
         )
         batch.after[key] = advanced.change.after
         batch.changes[key] = advanced.change
-        batch.step.contents.extend((key, content) for content in change.contents)
         batch.step.events.extend(advanced.events)
-        self._settle(batch.step, message, MessageState.PROCESSED, now, key=key)
         return advanced.released is not None
+
+    async def _merge(self, message: Message, merges: Merges, now: datetime) -> int:
+        """What a message merges or moves, in one commit: all of it or, when it cannot be, nothing."""
+        batch = _Batch(Step(), {}, {}, {})
+        released = False
+        async with self._casework.sampler.turn(self._store):
+            try:
+                merged = await Merging(self._store, self._builder, merges, message.received).work_out()
+            except MappingError as error:
+                self._settle(batch.step, message, MessageState.SET_ASIDE, now, reason=str(error))
+            else:
+                batch.before, batch.after = merged.cases, dict(merged.cases)
+                for key, encounter in merged.encounters.items():
+                    released |= self._put(batch, key, encounter, message, now)
+                    if encounter.merged_into is not None:
+                        batch.step.events.append(_joined(message, key, encounter.merged_into, now))
+                batch.step.contents.extend(merged.contents)
+                if merged.encounters:
+                    first = next(iter(merged.encounters))
+                    self._settle(batch.step, message, MessageState.PROCESSED, now, key=first)
+                else:
+                    self._settle(batch.step, message, MessageState.UNUSED, now, reason=NOTHING_MERGED)
+            await self._store.commit(batch.finish())
+        self._tell([message], batch.step)
+        if released:
+            self._on_released()
+        return 1
 
     def _settle(
         self,
@@ -281,3 +378,8 @@ _TOLD = {
     MessageState.UNUSED: Action.MESSAGE_UNUSED,
     MessageState.SET_ASIDE: Action.MESSAGE_SET_ASIDE,
 }
+
+
+def _joined(message: Message, key: str, target: str, now: datetime) -> Event:
+    actor, subject = f"feed:{message.feed}", f"encounter/{key}"
+    return Event(now, actor, Action.ENCOUNTER_MERGED, subject, key, message.id, {"into": target})

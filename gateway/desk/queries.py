@@ -14,7 +14,8 @@ from gateway.desk.ports import Person
 from gateway.desk.refusals import Reason, Refusal
 from gateway.desk.work import Decided, Unchanged, Work, client, processed, user
 from gateway.encounter.billable import billable
-from gateway.encounter.change import Answer, Change, apply
+from gateway.encounter.apply import apply
+from gateway.encounter.change import Answer, Change
 from gateway.encounter.identity import Identifier
 from gateway.encounter.model import Encounter
 from gateway.message import Received
@@ -143,7 +144,7 @@ class QueryDesk:
                 case,
                 now=now,
                 actor=client(caller),
-                encounter=apply(encounter, change) if change.documents is not None else None,
+                encounter=apply(encounter, change, now) if change.documents is not None else None,
                 holds=self._holds_after(case.holds, after, now),
                 queries=_replaced(case.queries, after),
                 message=message.id,

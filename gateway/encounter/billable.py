@@ -71,6 +71,8 @@ class Billable(Record):
 
 def billed_charges(encounter: Encounter) -> tuple[Charge, ...]:
     """The charges that stand: charges that no credit reverses. Payments and adjustments are not billed."""
+    if encounter.merged_into is not None:
+        return ()
     gone = taken_back(encounter.charges)
     return tuple([c for c in encounter.charges if c.kind is ChargeKind.CHARGE and c.id not in gone])
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from gateway.encounter.model import Charge, ChargeKind
 
 
 def match_credits(charges: tuple[Charge, ...]) -> tuple[Charge, ...]:
-    """Ties each unmatched credit to a charge with its code, date, units and amount that nothing reverses yet.
+    """Ties each unmatched credit to a charge that nothing reverses yet and that has in common with it what its feed's
+    rule says, or else code, date, units and amount.
 
     Among several the first in order is taken when they are equal in all that is billed: then it is all one which is
     taken back. Otherwise, and with none, the credit stays unmatched and is found by the edits.
@@ -31,15 +34,19 @@ def _billed_alike(one: Charge, other: Charge) -> bool:
     return one.model_copy(update=unnamed) == other.model_copy(update=unnamed)
 
 
+COMPARED = ("code", "local_code", "modifiers", "start", "units", "amount")
+"""What a credit and its charge have in common where the feed has no rule of its own."""
+
+
 def _offsets(credit: Charge, charge: Charge) -> bool:
-    return (
-        credit.code == charge.code
-        and credit.local_code == charge.local_code
-        and credit.modifiers == charge.modifiers
-        and credit.start == charge.start
-        and abs(credit.units or 0) == abs(charge.units or 0)
-        and abs(credit.amount or 0) == abs(charge.amount or 0)
-    )
+    return all(_alike(getattr(credit, name), getattr(charge, name)) for name in credit.match or COMPARED)
+
+
+def _alike(one: object, other: object) -> bool:
+    """Units and amounts are compared by their size: senders write a credit's with a minus, or without."""
+    if isinstance(one, Decimal) or isinstance(other, Decimal):
+        return abs(Decimal(str(one or 0))) == abs(Decimal(str(other or 0)))
+    return one == other
 
 
 def _takes_back_whole(credit: Charge, charge: Charge) -> bool:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import Field
 
 from gateway.encounter.identity import EncounterKey, Identifier
 from gateway.encounter.problem import Problem
 from gateway.encounter.record import Record
+from gateway.encounter.renumbering import Renumbering
 
 
 class EncounterClass(StrEnum):
@@ -227,6 +229,8 @@ class Charge(Record):
     place_of_service: str | None = None
     reverses: str | None = None
     """For a credit: the id of the charge that it takes back, once matched."""
+    match: tuple[str, ...] = ()
+    """For a credit: the fields by which its feed's rule finds that charge; the usual ones when empty."""
     source: str | None = None
     origin: str | None = None
 
@@ -264,6 +268,28 @@ class Coding(Record):
 Origins = dict[str, dict[str, str]]
 
 
+class Entry(NamedTuple):
+    """One message that counts in an encounter."""
+
+    message: int
+    at: int
+    """When it counts from, in microseconds since 1970 (UTC): the order of facts, whatever the order of arrival."""
+    mapping: str = ""
+    """The version of the mapping that read it."""
+
+
+class Tally(NamedTuple):
+    """What became of the charges that messages said: `said` = standing + `repeated` + `removed` + `passed_over`."""
+
+    said: int = 0
+    repeated: int = 0
+    """Said again under the same id: the later one stands."""
+    removed: int = 0
+    """Taken away by a message that replaces or removes."""
+    passed_over: int = 0
+    """No charges, by the feed's rule."""
+
+
 class Encounter(Record):
     """One billable visit. `origins` names, for each single value said by a feed, the message and the place in it:
     {message id: {canonical path: place}}.
@@ -283,6 +309,13 @@ class Encounter(Record):
     coding: Coding = Coding()
     problems: tuple[Problem, ...] = ()
     origins: Origins = Field(default_factory=dict)
+    history: tuple[Entry, ...] = ()
+    """The messages that count, in the order in which their facts do. The encounter can be built again from them."""
+    renumbered: tuple[Renumbering, ...] = ()
+    """Numbers that merges and moves changed: whatever later messages call them, these hold."""
+    merged_into: str | None = None
+    """The key of the encounter that this one became part of. It bills nothing any more."""
+    tally: Tally = Tally()
 
     def to_json(self) -> bytes:
         """The stored form: UTF-8 JSON without the values that nobody said."""

@@ -8,8 +8,9 @@ from decimal import Decimal
 from encounter_making import KEY, change, changes, charge, credit, encounters, final, working
 from hypothesis import given, settings
 
+from gateway.encounter.apply import apply
 from gateway.encounter.billable import billed_charges
-from gateway.encounter.change import Change, Items, Mode, Places, apply
+from gateway.encounter.change import Change, Items, Mode, Places
 from gateway.encounter.identity import Identifier
 from gateway.encounter.model import (
     Charge,
@@ -323,7 +324,8 @@ def test_a_change_tells_the_place_of_list_items_too() -> None:
 @settings(max_examples=150, deadline=None)
 def test_a_message_that_comes_twice_changes_nothing_the_second_time(encounter: Encounter, said: Change) -> None:
     once = apply(encounter, said)
-    assert apply(once, said) == once
+    again = apply(once, said)
+    assert again.model_copy(update={"history": once.history, "tally": once.tally}) == once
 
 
 @given(encounters, changes)

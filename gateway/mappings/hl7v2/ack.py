@@ -73,8 +73,18 @@ _COMMIT = {AckCode.ACCEPT: b"CA", AckCode.ERROR: b"CE", AckCode.REJECT: b"CR"}
 _ORIGINAL = {code: code.value.encode() for code in AckCode}
 
 
-def acknowledge(header: Header, code: AckCode, *, now: datetime, ack_id: str, error: AckError | None = None) -> bytes:
+def acknowledge(
+    header: Header,
+    code: AckCode,
+    *,
+    now: datetime,
+    ack_id: str,
+    error: AckError | None = None,
+    commit: bool | None = None,
+) -> bytes:
     """The acknowledgement of the message that `header` begins: MSH, MSA and, with an error, ERR.
+
+    `commit`: in the commit form (CA, CE, CR) or that of the application (AA, AE, AR); as the sender asks when it is None.
 
     Applications and facilities are swapped, MSH-10 comes back byte for byte, and the sender's delimiters are used where
     they can be. From version 2.5 the error stands in ERR-3, 4 and 8; before, in MSA-3 and ERR-1. `now` is aware.
@@ -92,21 +102,46 @@ def acknowledge(header: Header, code: AckCode, *, now: datetime, ack_id: str, er
         fields[5],
         fields[2],
         fields[3],
-        f"{moment:%Y%m%d%H%M%S}+0000".encode(),
+        _stamp(moment),
         b"",
         _type(fields[8], delimiters, structured=not known or version >= b"2.3.1"),
         escape(ack_id, delimiters).encode("latin-1", "replace"),
         fields[10] or b"P",
         fields[11] if known else _OWN_VERSION,
     )
-    answer = (_COMMIT if header.enhanced else _ORIGINAL)[code]
+    answer = (_COMMIT if (header.enhanced if commit is None else commit) else _ORIGINAL)[code]
     msa = (b"MSA", answer, fields[9])
     if error is None:
-        return b"%b\r%b\r" % (f.join(head), f.join(msa))
+        return _sent(header, f, b"%b\r%b\r" % (f.join(head), f.join(msa)))
     modern = not known or version >= b"2.5"
     text = b"" if modern else escape(error.text, delimiters).encode("latin-1", "replace")
     err = _error(error, delimiters, modern=modern)
-    return b"%b\r%b\r%b\r" % (f.join(head), f.join((*msa, text) if text else msa), err.encode("latin-1", "replace"))
+    written = b"%b\r%b\r%b\r" % (f.join(head), f.join((*msa, text) if text else msa), err.encode("latin-1", "replace"))
+    return _sent(header, f, written)
+
+
+def _stamp(moment: datetime) -> bytes:
+    """An instant in UTC, to the second."""
+    day = (moment.year, moment.month, moment.day)
+    return b"%04d%02d%02d%02d%02d%02d+0000" % (*day, moment.hour, moment.minute, moment.second)
+
+
+def _sent(header: Header, separator: bytes, reply: bytes) -> bytes:
+    """`reply` in the sender's character set, named as the sender named it where more than ASCII is in it.
+
+    In UTF-16 some characters hold the bytes that end an MLLP frame; with one of them the reply stays UTF-8.
+    """
+    if reply.isascii() and not header.encoding:
+        return reply
+    declared = header.raw(18)
+    if declared and separator == header.separator:
+        head, end, rest = reply.partition(b"\r")
+        head += separator * (18 - head.count(separator) - 1) + declared
+        reply = head + end + rest
+    if not header.encoding:
+        return reply
+    wide = reply.decode("utf-8", "replace").encode(header.encoding)
+    return reply if b"\x0b" in wide or b"\x1c" in wide else wide
 
 
 def _delimiters(header: Header) -> Delimiters:

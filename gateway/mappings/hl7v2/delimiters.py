@@ -8,7 +8,7 @@ from functools import lru_cache
 
 _LINE_COMMANDS = frozenset({"br", "sp", "ce", "sk", "in", "ti", "fi", "nf"})
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_MUST_ESCAPE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_MUST_ESCAPE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Delete(str):
@@ -48,13 +48,22 @@ def read_delimiters(field: str, encoding: str) -> Delimiters:
     standard character keeps its own role in it (`^~&` has no escape in it, but a subcomponent). An MSH-2 of letters
     or blanks declares nothing.
     """
-    declared = "".join(dict.fromkeys(encoding))[:5]
-    if any(c.isalnum() or c.isspace() or c == field for c in declared):
-        declared = ""
+    declared = _declared(encoding, field)
     if len(declared) < 4:
         declared = _completed(declared, field)
     component, repetition, mark, subcomponent = tuple(declared[:4])
     return Delimiters(field, component, repetition, mark, subcomponent, declared[4:5])
+
+
+def declares(encoding: str, field: str) -> bool:
+    """Whether MSH-2 names delimiters at all, be they few or doubled."""
+    return bool(_declared(encoding, field))
+
+
+def _declared(encoding: str, field: str) -> str:
+    signs = "".join(dict.fromkeys(encoding))[:5]
+    usable = all(c.isprintable() and not c.isalnum() and c not in (field, " ", "\ufffd") for c in signs)
+    return signs if usable else ""
 
 
 def _completed(declared: str, field: str) -> str:
@@ -65,39 +74,75 @@ def _completed(declared: str, field: str) -> str:
     return chosen + "".join(c if c not in taken else next(spare) for c in standard[len(chosen) :])
 
 
+_ASCII = "C2842"
+_SETS = frozenset({_ASCII, "C284A", "C2849", "M2440", "M2442", "M242844"})
+"""ASCII, and the Japanese sets: JIS X 0201 (Roman, kana), JIS X 0208 (1978, 1990), JIS X 0212."""
+
+
 @lru_cache(maxsize=64)
 def _sequences(escape: str) -> re.Pattern[str]:
     mark = re.escape(escape)
-    return re.compile(f"{mark}(?:([FSTREPHN])|X((?:[0-9A-Fa-f]{{2}})+)|\\.([a-z]{{2}})([+-]?[0-9]{{0,3}})){mark}")
+    forms = (
+        "([FSTREPHN])",
+        "X((?:[0-9A-Fa-f]{2})+)",
+        r"\.([a-z]{2})([+-]?[0-9]{0,3})",
+        "([CM][0-9A-Fa-f]{4,6})",
+    )
+    return re.compile(f"{mark}(?:{'|'.join(forms)}){mark}")
 
 
 def unescape(text: str, delimiters: Delimiters) -> str:
     """The data that `text` stands for. An unknown or unfinished sequence stays as it is; `\\.br\\` is a line feed.
 
     Hexadecimal data is read as UTF-8, else as ISO 8859-1. Control characters but tab and line ends become U+FFFD.
+    Sequences that designate ASCII or a Japanese set (2.7.4) are read where what follows them is of that set.
     """
-    if delimiters.escape not in text:
+    mark = delimiters.escape
+    if mark not in text:
         return text
+    if f"{mark}C" in text or f"{mark}M" in text:
+        text = _designated(text, mark)
     meaning = {
         "F": delimiters.field,
         "S": delimiters.component,
         "T": delimiters.subcomponent,
         "R": delimiters.repetition,
-        "E": delimiters.escape,
+        "E": mark,
         "P": delimiters.truncation or "#",
         "H": "",
         "N": "",
     }
 
     def replaced(match: re.Match[str]) -> str:
-        letter, digits, command, count = match.groups()
+        letter, digits, command, count, _ = match.groups()
         if letter:
             return meaning[letter]
         if digits:
             return _hexadecimal(digits)
         return _command(command, count) if command in _LINE_COMMANDS else match.group()
 
-    return _sequences(delimiters.escape).sub(replaced, text)
+    return _sequences(mark).sub(replaced, text)
+
+
+def _designated(text: str, mark: str) -> str:
+    """`text` with each run after a designation read in its set; as it is when a run is not of its set."""
+    found = [match for match in _sequences(mark).finditer(text) if match[5] and match[5].upper() in _SETS]
+    if not found:
+        return text
+    read = [text[: found[0].start()]]
+    ends = (*(match.start() for match in found[1:]), len(text))
+    for match, end in zip(found, ends, strict=True):
+        run = text[match.end() : end]
+        try:
+            read.append(run if match[5] == _ASCII else _japanese(match[5], run))
+        except UnicodeError:
+            return text
+    return "".join(read)
+
+
+def _japanese(designation: str, run: str) -> str:
+    begin, end = bytes.fromhex(f"1b{designation[1:]}"), b"\x1b(B"
+    return (begin + run.encode("ascii") + end).decode("iso2022_jp_ext")
 
 
 def _hexadecimal(digits: str) -> str:

@@ -9,24 +9,27 @@ message.encode() == payload      # always
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
+from gateway.encounter.problem import Problem
 from gateway.mappings.hl7v2.charset import Decoded, decode
-from gateway.mappings.hl7v2.delimiters import DELETE, Delimiters, escape, read_delimiters, unescape
+from gateway.mappings.hl7v2.delimiters import DELETE, declares, escape, read_delimiters, unescape
 from gateway.mappings.hl7v2.header import Header, route
 from gateway.mappings.hl7v2.path import Path, PathError
+from gateway.mappings.hl7v2.segments import Head, header, repaired, run_in, running
 
 __all__ = ["DELETE", "Er7Error", "Er7Message", "Header", "Path", "PathError", "Segment", "escape", "route", "unescape"]
 
-_BATCH = ("FHS", "BHS")
-_HEADERS = frozenset({"MSH", *_BATCH})
+_HEADERS = ("MSH", "FHS", "BHS")
 _LONGEST_ENCODING = 16
-_LINE_END = re.compile(r"\r\n|\r|\n")
-_FIELD_END = re.compile(r"[\r\n]")
-_LEADING = " \t\r\n\x0b\ufeff"
+_SIGNS = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+_MOST_PROBLEMS = 20
+_USUAL = ("^~\\&", "^~\\&#")
+_LARGE = 1024 * 1024
+"""From this length on a text is not cut at every line end before it is known what the lines are."""
 
 
 class Er7Error(ValueError):
@@ -50,38 +53,56 @@ class Segment:
 class Er7Message:
     """One message. Segments are split into fields when they are first asked for, values are cut out when read."""
 
-    __slots__ = ("_fields", "_index", "_lines", "_payload", "delimiters", "encoding", "unreadable")
+    __slots__ = (
+        "_component",
+        "_decoded",
+        "_escape",
+        "_fields",
+        "_index",
+        "_lines",
+        "_outside",
+        "_payload",
+        "_repetition",
+        "_subcomponent",
+        "default",
+        "delimiters",
+    )
 
-    def __init__(
-        self, payload: bytes, decoded: Decoded, delimiters: Delimiters, lines: list[str], index: dict[str, list[int]]
-    ) -> None:
+    def __init__(self, payload: bytes, decoded: Decoded, head: Head, default: str) -> None:
+        separator = head.separator
+        lines, index = _segments(decoded.text, head)
         self._payload = payload
+        self._decoded = decoded
+        self._outside = head.outside
         self._lines = lines
-        self._fields: list[list[str] | None] = [None] * len(lines)
         self._index = index
-        self.delimiters = delimiters
-        self.encoding = decoded.encoding
-        self.unreadable = decoded.unreadable
-        """Characters that no character set gave; they read as U+FFFD, and `encode` still gives their bytes."""
+        self._fields: list[list[str] | None] = [None] * len(lines)
+        self.default = default
+        """The feed's character set, by a name of table 0211; empty when it has none."""
         for name in _HEADERS:
             for position in index.get(name, ()):
-                self._fields[position] = _header_fields(lines[position], delimiters.field)
+                self._fields[position] = _header_fields(lines[position], separator)
+        said = self.raw("MSH", 2)[:_LONGEST_ENCODING]
+        self.delimiters = delimiters = read_delimiters(separator, said)
+        self._component = delimiters.component
+        self._repetition = delimiters.repetition
+        self._escape = delimiters.escape
+        self._subcomponent = delimiters.subcomponent
 
     @classmethod
-    def parse(cls, payload: bytes) -> Er7Message:
-        """The message in `payload`. Er7Error when it has no MSH; anything else is read as well as it can be."""
-        decoded = decode(payload)
+    def parse(cls, payload: bytes, default: str = "") -> Er7Message:
+        """The message in `payload`, its characters as `default` names them where MSH-18 does not.
+
+        Er7Error when it has no MSH; anything else is read as well as it can be.
+        """
+        decoded = decode(payload, default)
         text = decoded.text
-        if not text.startswith("MSH"):
-            text = _from_header(text)
-        separator = text[3:4]
-        if separator in ("", "\r", "\n"):
-            separator = "|"
-        elif separator.isalnum() or separator.isspace():
-            raise Er7Error("there is no MSH segment: MSH is not followed by a field separator")
-        encoding = _FIELD_END.split(text[4 : 4 + _LONGEST_ENCODING].partition(separator)[0], maxsplit=1)[0]
-        lines, index = _segments(text, separator)
-        return cls(payload, decoded, read_delimiters(separator, encoding), lines, index)
+        if text.startswith("MSH") and text[3:4] in _SIGNS:
+            return cls(payload, decoded, Head(0, text[3], False), default)
+        head = header(text, decoded.mark)
+        if head is None:
+            raise Er7Error("there is no MSH segment at the beginning of a line")
+        return cls(payload, decoded, head, default)
 
     def __len__(self) -> int:
         """How many segments there are."""
@@ -95,6 +116,28 @@ class Er7Message:
     def header(self) -> Header:
         """MSH, as the acknowledging path reads it."""
         return route(self._payload)
+
+    @property
+    def encoding(self) -> str:
+        """The codec that the bytes were decoded with."""
+        return self._decoded.encoding
+
+    @property
+    def unreadable(self) -> int:
+        """Characters that no character set gave; they read as U+FFFD, and `encode` still gives their bytes."""
+        return self._decoded.unreadable
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the message as a whole, before any of its values: characters, delimiters, segments that
+        run into each other, text that belongs to no segment.
+        """
+        decoded, separator = self._decoded, self.delimiters.field
+        said = self.raw("MSH", 2)
+        odd = self._outside or decoded.doubt or decoded.unreadable or decoded.encoding.startswith("utf-16")
+        if said in _USUAL and not odd and not run_in(self._payload, separator):
+            return ()
+        return (*self._of_characters(), *self._of_structure(said, separator))
 
     @property
     def names(self) -> list[str]:
@@ -138,73 +181,100 @@ class Er7Message:
 
     def get(self, path: str | Path) -> str | None:
         """The value at `path`, unescaped: None when absent or empty, `DELETE` when the sender wrote `""`."""
-        place = Path.parse(path) if isinstance(path, str) else path
-        whole = self.raw(place.segment, place.field, place.occurrence)
-        if not whole:
+        place = path if isinstance(path, Path) else Path.parse(path)
+        segment, occurrence, field, repetition, component, subcomponent, leading = place.key
+        try:
+            position = self._index[segment][occurrence]
+            raw = (self._fields[position] or self.fields(position))[field]
+        except LookupError:
             return None
-        if _verbatim(place):
-            return whole
-        repetitions = whole.split(self.delimiters.repetition)
-        if place.repetition > len(repetitions):
+        if raw.isalnum():
+            return raw if leading else None
+        if not raw or place.verbatim:
+            return raw or None
+        mark = self._repetition
+        if mark in raw:
+            repetitions = raw.split(mark, repetition + 1)
+            if repetition >= len(repetitions):
+                return None
+            raw = repetitions[repetition]
+        elif repetition:
             return None
-        return self._leaf(repetitions[place.repetition - 1], place)
+        return self._leaf(raw, component, subcomponent)
 
     def all(self, path: str | Path) -> tuple[str | None, ...]:
         """The value at `path` in every repetition of its field; the path's own repetition does not count."""
-        place = Path.parse(path) if isinstance(path, str) else path
+        place = path if isinstance(path, Path) else Path.parse(path)
         whole = self.raw(place.segment, place.field, place.occurrence)
-        if not whole or _verbatim(place):
+        if not whole or place.verbatim:
             return (whole,) if whole else ()
-        return tuple(self._leaf(repetition, place) for repetition in whole.split(self.delimiters.repetition))
+        component, subcomponent = place.component - 1, place.subcomponent - 1
+        return tuple(self._leaf(each, component, subcomponent) for each in whole.split(self._repetition))
 
-    def _leaf(self, repetition: str, place: Path) -> str | None:
-        components = repetition.split(self.delimiters.component)
-        if place.component > len(components):
+    def _leaf(self, raw: str, component: int, subcomponent: int) -> str | None:
+        """The value within one repetition; component and subcomponent count from 0."""
+        mark = self._component
+        if mark in raw:
+            components = raw.split(mark, component + 1)
+            if component >= len(components):
+                return None
+            raw = components[component]
+        elif component:
             return None
-        subcomponents = components[place.component - 1].split(self.delimiters.subcomponent)
-        if place.subcomponent > len(subcomponents):
+        if raw.isalnum():
+            return None if subcomponent else raw
+        mark = self._subcomponent
+        if mark in raw:
+            subcomponents = raw.split(mark, subcomponent + 1)
+            if subcomponent >= len(subcomponents):
+                return None
+            raw = subcomponents[subcomponent]
+        elif subcomponent:
             return None
-        text = subcomponents[place.subcomponent - 1]
-        if text == '""':
-            return DELETE
-        return unescape(text, self.delimiters) or None
+        if self._escape in raw:
+            return unescape(raw, self.delimiters) or None
+        return DELETE if raw == '""' else raw or None
+
+    def _of_characters(self) -> Iterator[Problem]:
+        _, encoding, unreadable, doubt = self._decoded
+        if unreadable:
+            text = f"{unreadable} characters cannot be read as {encoding}; they stand as U+FFFD"
+            yield Problem("charset", "MSH-18", text)
+        elif doubt:
+            yield Problem("charset", "MSH-18", f"{doubt}; they were read as {encoding}: have the sender name it")
+
+    def _of_structure(self, said: str, separator: str) -> Iterator[Problem]:
+        if self._outside:
+            yield Problem("outside", "MSH", "text before the first segment belongs to no segment")
+        if not declares(said[:_LONGEST_ENCODING], separator):
+            yield Problem("delimiters", "MSH-2", "the delimiters are not declared; the standard's own were taken")
+        yield from islice(self._run_in(separator), _MOST_PROBLEMS)
+
+    def _run_in(self, separator: str) -> Iterator[Problem]:
+        for segment in self.segments():
+            for name in running(separator.join(segment.fields), separator):
+                text = f"a segment {name} runs into this one without a line end; have the sender end each with its own"
+                yield Problem("segment-run-in", segment.label, text)
 
 
-def _verbatim(place: Path) -> bool:
-    """MSH-1 and MSH-2 hold the delimiters themselves."""
-    return place.segment == "MSH" and place.field <= 2
-
-
-def _from_header(text: str) -> str:
-    """The text from its MSH on: after a byte order mark, white space, or a batch's header."""
-    text = text.lstrip(_LEADING)
-    if text.startswith(_BATCH):
-        match = re.search(r"[\r\n]MSH", text)
-        text = text[match.start() + 1 :] if match else ""
-    if not text.startswith("MSH"):
-        raise Er7Error("there is no MSH segment at the beginning")
-    return text
-
-
-@lru_cache(maxsize=64)
-def _starts(separator: str) -> re.Pattern[str]:
-    mark = re.escape(separator)
-    return re.compile(rf"[ \t]*(?:([A-Za-z][A-Za-z0-9]{{2}})[ \t]*{mark}|([A-Z][A-Z0-9]{{2}})[ \t]*$)")
-
-
-def _segments(text: str, separator: str) -> tuple[list[str], dict[str, list[int]]]:
+def _segments(text: str, head: Head) -> tuple[list[str], dict[str, list[int]]]:
     """The segments, each from its three-letter name on, and where those of each name stand."""
-    if "\n" not in text:
+    if not head.start and "\n" not in text and len(text) < _LARGE:
         lines = text.split("\r")
         if not lines[-1]:
             lines.pop()
         index = _indexed(lines, 4)
-        if all(_begins(name, separator) for name in index):
+        separator = head.separator
+        for name in index:
+            if not _begins(name, separator):
+                break
+        else:
             return lines, {name[:3]: positions for name, positions in index.items()}
-    lines = _repaired(_LINE_END.split(text), separator)
+    lines = repaired(text, head)
     return lines, _indexed(lines, 3)
 
 
+@lru_cache(maxsize=1024)
 def _begins(start: str, separator: str) -> bool:
     """Whether the four characters `start` begin a segment as they should: a name and a separator."""
     return len(start) == 4 and start[3] == separator and start[:3].isalnum() and start[:3].isupper()
@@ -214,11 +284,11 @@ def _indexed(lines: list[str], length: int) -> dict[str, list[int]]:
     """The first `length` characters of lines -> where such lines stand."""
     index: dict[str, list[int]] = {}
     for position, line in enumerate(lines):
-        known = index.get(line[:length])
-        if known is None:
-            index[line[:length]] = [position]
+        start = line[:length]
+        if start in index:
+            index[start].append(position)
         else:
-            known.append(position)
+            index[start] = [position]
     return index
 
 
@@ -226,17 +296,3 @@ def _header_fields(line: str, separator: str) -> list[str]:
     """The fields of MSH, FHS or BHS, whose first is the separator itself."""
     name, *fields = line.split(separator)
     return [name, separator, *fields]
-
-
-def _repaired(raw: list[str], separator: str) -> list[str]:
-    """Segments from lines as they came: a line that begins no segment goes on with the value before it."""
-    segments: list[list[str]] = []
-    start = _starts(separator)
-    for line in raw:
-        match = start.match(line)
-        if match is not None:
-            name = match[1] or match[2]
-            segments.append([name.upper() + line[match.end(match.lastindex or 0) :].lstrip(" \t")])
-        elif line.strip():
-            segments[-1].append(line)
-    return ["\n".join(lines) for lines in segments]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
-from gateway.mappings.hl7v2.charset import decode
+from gateway.mappings.hl7v2.charset import wide
+from gateway.mappings.hl7v2.segments import MARK, MARK_BYTES
+from gateway.mappings.hl7v2.segments import header as find_header
 
 _LONGEST = 256
 _CONTROL = bytes([*range(32), 127])
 _LONGEST_HEADER = 65_536
 _LINE = re.compile(rb"[\r\n][ \t]*[A-Za-z][A-Za-z0-9]{2}[ \t]*([^\r\n])")
-_AFTER_BATCH = re.compile(rb"[\r\n]MSH")
-_WHITE = b"\r\n\x0b \t\xef\xbb\xbf"
+_SIGNS = frozenset(bytes((sign,)) for sign in b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
 class Header:
@@ -21,11 +22,13 @@ class Header:
     at most 256 characters.
     """
 
-    __slots__ = ("fields", "separator")
+    __slots__ = ("encoding", "fields", "separator")
 
-    def __init__(self, separator: bytes, fields: list[bytes]) -> None:
+    def __init__(self, separator: bytes, fields: list[bytes], encoding: str = "") -> None:
         self.separator = separator
         self.fields = fields
+        self.encoding = encoding
+        """`utf-16-le` or `utf-16-be` when the message came so; the fields are then the same text in UTF-8."""
 
     @property
     def present(self) -> bool:
@@ -47,6 +50,8 @@ class Header:
     def component(self) -> str:
         """The component separator, `^` when MSH-2 names none that could be one."""
         first = self.raw(2)[:1].decode("ascii", "replace")
+        if first == "^":
+            return first
         return first if first.strip() and not first.isalnum() and first != "\ufffd" else "^"
 
     @property
@@ -98,20 +103,18 @@ _NONE = Header(b"|", [])
 def route(payload: bytes) -> Header:
     """The header of `payload`, in about two microseconds. One without an MSH has no fields.
 
-    UTF-16 is read as the UTF-8 of the same text.
+    Whatever `Er7Message` reads has a header, and nothing else.
     """
-    if not payload.startswith(b"MSH"):
-        payload = _unwrapped(payload)
-        if not payload.startswith(b"MSH"):
-            return _NONE
+    encoding = ""
+    if payload[:3] != b"MSH" or payload[3:4] not in _SIGNS:
+        payload, encoding = _unwrapped(payload)
+        if len(payload) < 4:
+            return Header(b"|", [payload], encoding) if payload else _NONE
     end = payload.find(b"\r")
     separator = payload[3:4]
     if end < 0 or payload[end + 4 : end + 5] != separator or payload.find(b"\n", 0, end) >= 0:
         end = _end(payload[:_LONGEST_HEADER], separator)
-    line = payload[:end].translate(None, _CONTROL)
-    if separator == b"|" or _separates(separator):
-        return Header(separator, line.split(separator))
-    return Header(b"|", [b"MSH"]) if not separator.strip() else _NONE
+    return Header(separator, payload[:end].translate(None, _CONTROL).split(separator), encoding)
 
 
 def _end(head: bytes, separator: bytes) -> int:
@@ -119,17 +122,16 @@ def _end(head: bytes, separator: bytes) -> int:
     return next((match.start() for match in _LINE.finditer(head) if match[1] == separator), len(head))
 
 
-def _separates(separator: bytes) -> bool:
-    return separator.isascii() and separator > b" " and not separator.isalnum() and separator != b"\x7f"
-
-
-def _unwrapped(payload: bytes) -> bytes:
-    """Without byte order mark and leading white space; a batch from its first message on."""
+def _unwrapped(payload: bytes) -> tuple[bytes, str]:
+    """The first MSH on, whatever stands before it and however it is written, and how it came; only the name when it has
+    no separator, nothing when there is none.
+    """
     head = payload[:_LONGEST_HEADER]
-    if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0M", b"M\0")):
-        head = decode(head).text.encode("utf-8", "replace")
-    head = head.lstrip(_WHITE)
-    if head.startswith((b"FHS", b"BHS")):
-        match = _AFTER_BATCH.search(head)
-        return head[match.start() + 1 :] if match else b""
-    return head
+    encoding = wide(head)
+    text = head.decode(encoding or "latin-1", "replace").removeprefix("\ufeff")
+    found = find_header(text, MARK if encoding else MARK_BYTES)
+    if found is None:
+        return b"", ""
+    body = text[found.start + 3 :].lstrip(" \t")
+    data = body.encode("utf-8" if encoding else "latin-1", "replace")
+    return b"MSH" + data if body.startswith(found.separator) else b"MSH", encoding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from dataclasses import field as derived
 from functools import lru_cache
 
 _NOTATION = re.compile(
@@ -31,6 +32,18 @@ class Path:
     component: int = 1
     subcomponent: int = 1
     text: str = ""
+    key: tuple[str, int, int, int, int, int, bool] = derived(init=False, repr=False, compare=False)
+    """What reading takes at once: the numbers, counted from 0 (but the field's), and whether the path is of a field's
+    first value.
+    """
+    verbatim: bool = derived(init=False, repr=False, compare=False)
+    """Whether the place holds delimiters themselves: MSH-1 and MSH-2."""
+
+    def __post_init__(self) -> None:
+        within = (self.repetition - 1, self.component - 1, self.subcomponent - 1)
+        key = (self.segment, self.occurrence - 1, self.field, *within, within == (0, 0, 0))
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "verbatim", self.segment == "MSH" and self.field <= 2)
 
     @classmethod
     def parse(cls, text: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from gateway.encounter.change import Change, Item, Items, ItemT, Mode
 from gateway.encounter.credits import match_credits
+from gateway.encounter.documents import said_again, superseded
 from gateway.encounter.identity import Identifier
 from gateway.encounter.model import Charge, ChargeKind, Diagnosis, DiagnosisUse, Encounter, Entry, Origins, Tally
 from gateway.encounter.problem import Problem
@@ -20,15 +21,18 @@ RecordT = TypeVar("RecordT", bound=Record)
 CLOCKS_DIFFER = timedelta(minutes=5)
 """A message may be dated this much after it arrived; one of a later date counts from its arrival."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
 
 
 def moment(change: Change, received: datetime | None = None) -> int:
-    """From when the change counts, in microseconds since 1970: by its sender's word, else from its arrival."""
+    """From when the change counts, in seconds since 1970: by its sender's word, else from its arrival.
+
+    Whole seconds, as senders write them: within one, messages count in the order of their arrival.
+    """
     at = change.at
     if at is None or (received is not None and at - received > CLOCKS_DIFFER):
         at = received
-    return 0 if at is None else (at - _EPOCH) // _MICROSECOND
+    return 0 if at is None else (at - _EPOCH) // _SECOND
 
 
 def apply(encounter: Encounter | None, change: Change, received: datetime | None = None) -> Encounter:
@@ -37,7 +41,7 @@ def apply(encounter: Encounter | None, change: Change, received: datetime | None
     Messages are applied in the order of their moments; see `gateway.encounter.history` for one that comes late.
     """
     before = encounter if encounter is not None else Encounter(key=change.key)
-    entry = Entry(change.message, moment(change, received), change.mapping)
+    entry = Entry(change.message, moment(change, received), change.mapping, _count(change))
     update: dict[str, Any] = {"origins": _origins(before.origins, change), "history": (*before.history, entry)}
     if change.identifiers:
         update["identifiers"] = _identifiers(before.identifiers, change.identifiers)
@@ -58,7 +62,8 @@ def apply(encounter: Encounter | None, change: Change, received: datetime | None
         update["charges"] = charges = _charges(before.charges, change)
         update["tally"] = _tally(before, change, charges)
     if change.documents is not None:
-        update["documents"] = combine(before.documents, change.documents)
+        said_of = replace(change.documents, items=said_again(before.documents, change.documents.items))
+        update["documents"] = superseded(combine(before.documents, said_of))
     update["problems"] = _problems(before, change, update)
     after = before.model_copy(update=update)
     if not change.renumbered and not before.renumbered:
@@ -89,6 +94,8 @@ def combine(current: tuple[ItemT, ...], said: Items[ItemT]) -> tuple[ItemT, ...]
 
 
 def _without(current: Sequence[ItemT], said: Items[ItemT]) -> tuple[ItemT, ...]:
+    if not current:
+        return ()
     ids = {item.id for item in said.items}
     return tuple([item for item in current if item.id not in ids])
 
@@ -116,6 +123,14 @@ def _ruled(charge: Charge, match: tuple[str, ...]) -> Charge:
     return charge.model_copy(update={"match": match}) if charge.kind is ChargeKind.CREDIT else charge
 
 
+def _count(change: Change) -> int:
+    """How many charges the message holds."""
+    said = change.charges
+    if change.counted or said is None or said.mode is Mode.REMOVE:
+        return change.counted
+    return len(said.items)
+
+
 def _tally(before: Encounter, change: Change, after: tuple[Charge, ...]) -> Tally:
     """The count of charges, carried on. The message's own count is taken where it has one: what is read of it must
     come to as many.
@@ -125,7 +140,7 @@ def _tally(before: Encounter, change: Change, after: tuple[Charge, ...]) -> Tall
     standing = {charge.id for charge in after}
     removed = sum(charge.id not in standing for charge in before.charges)
     return Tally(
-        tally.said + (change.counted or items),
+        tally.said + _count(change),
         tally.repeated + len(before.charges) + items - len(after) - removed,
         tally.removed + removed,
         tally.passed_over + change.passed_over,

@@ -25,8 +25,6 @@ from gateway.encounter.model import (
 from gateway.encounter.record import Record
 
 _UNSOURCED = {"source": None, "origin": None}
-_CODE_ONLY = {**_UNSOURCED, "description": None}
-"""A claim carries a diagnosis' code, not the words that a feed puts beside it."""
 
 
 class Line(Record):
@@ -66,15 +64,16 @@ class Billable(Record):
 
     def fingerprint(self) -> str:
         """SHA-256, hexadecimal, over all that is billed. Where a value came from does not count."""
-        return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()
+        return hashlib.sha256(self.as_json()).hexdigest()
 
 
 def billed_charges(encounter: Encounter) -> tuple[Charge, ...]:
     """The charges that stand: charges that no credit reverses. Payments and adjustments are not billed."""
     if encounter.merged_into is not None:
         return ()
-    gone = taken_back(encounter.charges)
-    return tuple([c for c in encounter.charges if c.kind is ChargeKind.CHARGE and c.id not in gone])
+    charges = tuple([c for c in encounter.charges if c.kind is ChargeKind.CHARGE])
+    gone = taken_back(encounter.charges) if len(charges) != len(encounter.charges) else ()
+    return tuple([c for c in charges if c.id not in gone]) if gone else charges
 
 
 def billed_diagnoses(encounter: Encounter) -> tuple[Diagnosis, ...]:
@@ -96,66 +95,88 @@ def _bare(provider: Provider) -> Provider:
     """Without the numbers that no claim carries."""
     if not provider.identifiers:
         return provider
-    return Provider(role=provider.role, npi=provider.npi, name=provider.name, organization=provider.organization)
+    return Provider.from_values(
+        {"role": provider.role, "npi": provider.npi, "name": provider.name, "organization": provider.organization}
+    )
 
 
-def _renderings(charges: tuple[Charge, ...]) -> list[Provider | None]:
-    """Who rendered each charge. Most charges of an encounter share one provider: each is made once."""
-    made: dict[int, Provider] = {}
-    found: list[Provider | None] = []
-    for charge in charges:
-        who = None
-        for provider in charge.providers:
-            if provider.role is ProviderRole.RENDERING:
-                who = made.get(id(provider)) or made.setdefault(id(provider), _bare(provider))
-                break
-        found.append(who)
-    return found
+def _diagnosis(diagnosis: Diagnosis) -> Diagnosis:
+    """A claim carries a diagnosis' code, not the words that a feed puts beside it."""
+    return Diagnosis.from_values(
+        {
+            "id": diagnosis.id,
+            "code": diagnosis.code,
+            "system": diagnosis.system,
+            "use": diagnosis.use,
+            "rank": diagnosis.rank,
+            "present_on_admission": diagnosis.present_on_admission,
+        }
+    )
 
 
-def _line(charge: Charge, rendering: Provider | None, positions: dict[str, int], visit: Visit) -> Line:
-    return Line(
-        charge=charge.id,
-        code=charge.code,
-        modifiers=charge.modifiers,
-        units=charge.units,
-        amount=charge.amount,
-        start=charge.start,
-        end=charge.end,
-        pointers=tuple([positions[code] for code in charge.diagnoses if code in positions]),
-        revenue_code=charge.revenue_code,
-        place_of_service=charge.place_of_service or visit.place_of_service,
-        rendering=rendering,
+def _rendering(charge: Charge) -> Provider | None:
+    for provider in charge.providers:
+        if provider.role is ProviderRole.RENDERING:
+            return _bare(provider)
+    return None
+
+
+def _line(charge: Charge, positions: dict[str, int], visit: Visit) -> Line:
+    return Line.unchecked(
+        {
+            "charge": charge.id,
+            "code": charge.code,
+            "modifiers": charge.modifiers,
+            "units": charge.units,
+            "amount": charge.amount,
+            "start": charge.start,
+            "end": charge.end,
+            "pointers": tuple([positions[code] for code in charge.diagnoses if code in positions]),
+            "revenue_code": charge.revenue_code,
+            "place_of_service": charge.place_of_service or visit.place_of_service,
+            "rendering": _rendering(charge),
+        }
+    )
+
+
+def _patient(patient: Patient) -> Patient:
+    return Patient.from_values(
+        {"name": patient.name, "birth_date": patient.birth_date, "sex": patient.sex, "address": patient.address}
+    )
+
+
+def _visit(visit: Visit) -> Visit:
+    return Visit.from_values(
+        {
+            "encounter_class": visit.encounter_class,
+            "place_of_service": visit.place_of_service,
+            "admitted": visit.admitted,
+            "discharged": visit.discharged,
+            "disposition": visit.disposition,
+            "account": visit.account,
+            "number": visit.number,
+        }
     )
 
 
 def billable(encounter: Encounter) -> Billable:
     """What would be billed for `encounter` as it stands now."""
-    patient, visit = encounter.patient, encounter.visit
     charges = billed_charges(encounter)
     diagnoses = billed_diagnoses(encounter)
     positions = {d.code: index for index, d in enumerate(diagnoses, start=1)}
-    return Billable(
-        key=encounter.key,
-        kind=claim_kind(charges),
-        patient=Patient(name=patient.name, birth_date=patient.birth_date, sex=patient.sex, address=patient.address),
-        visit=Visit(
-            encounter_class=visit.encounter_class,
-            place_of_service=visit.place_of_service,
-            admitted=visit.admitted,
-            discharged=visit.discharged,
-            disposition=visit.disposition,
-            account=visit.account,
-            number=visit.number,
-        ),
-        coverages=tuple(sorted(encounter.coverages, key=lambda c: c.rank if c.rank is not None else 1_000)),
-        providers=tuple([_bare(p) for p in encounter.providers]),
-        diagnoses=tuple(d.model_copy(update=_CODE_ONLY) for d in diagnoses),
-        procedures=tuple(p.model_copy(update=_UNSOURCED) for p in encounter.procedures),
-        lines=tuple(
-            [_line(charge, who, positions, visit) for charge, who in zip(charges, _renderings(charges), strict=True)]
-        ),
-        drg=encounter.coding.drg,
+    return Billable.from_values(
+        {
+            "key": encounter.key,
+            "kind": claim_kind(charges),
+            "patient": _patient(encounter.patient),
+            "visit": _visit(encounter.visit),
+            "coverages": tuple(sorted(encounter.coverages, key=lambda c: c.rank if c.rank is not None else 1_000)),
+            "providers": tuple([_bare(p) for p in encounter.providers]),
+            "diagnoses": tuple([_diagnosis(d) for d in diagnoses]),
+            "procedures": tuple([p.model_copy(update=_UNSOURCED) for p in encounter.procedures]),
+            "lines": tuple([_line(charge, positions, encounter.visit) for charge in charges]),
+            "drg": encounter.coding.drg,
+        }
     )
 
 

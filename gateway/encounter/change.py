@@ -79,11 +79,14 @@ class Places:
     fields: Mapping[str, str]
     joint: str = "-"
     """What stands between the two: `PV1-44`, but `Encounter.period.start`."""
+    table: str = ""
+    """The code table that gave the values for what stands there, where one did."""
 
     @cached_property
     def written(self) -> Mapping[str, str]:
-        """Canonical path -> place, as {`charges[0].code`: `FT1[1]-25.1`}."""
-        return {f"{self.group}.{name}": f"{self.segment}{self.joint}{place}" for name, place in self.fields.items()}
+        """Canonical path -> place, as {`charges[0].code`: `FT1[1]-25.1`}, or `table charge_codes via FT1[1]-7`."""
+        where = f"table {self.table} via {self.segment}" if self.table else self.segment
+        return {f"{self.group}.{name}": f"{where}{self.joint}{place}" for name, place in self.fields.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,6 +251,10 @@ class Document(Record):
     size: int | None = None
     url: str | None = None
     replaces: str | None = None
+    appends: str | None = None
+    """For an addendum: the id of the document that it adds to."""
+    answers: str | None = None
+    """The number of the provider query that it names as the one it answers."""
     source: str | None = None
     origin: str | None = None
 
@@ -273,9 +277,11 @@ class Entry(NamedTuple):
 
     message: int
     at: int
-    """When it counts from, in microseconds since 1970 (UTC): the order of facts, whatever the order of arrival."""
+    """When it counts from, in seconds since 1970 (UTC): the order of facts, whatever the order of arrival."""
     mapping: str = ""
     """The version of the mapping that read it."""
+    charges: int = 0
+    """How many charges it holds."""
 
 
 class Tally(NamedTuple):
@@ -319,7 +325,7 @@ class Encounter(Record):
 
     def to_json(self) -> bytes:
         """The stored form: UTF-8 JSON without the values that nobody said."""
-        return self.model_dump_json(exclude_none=True).encode()
+        return self.as_json()
 
     @classmethod
     def from_json(cls, data: bytes) -> Encounter:

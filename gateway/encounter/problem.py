@@ -21,6 +21,12 @@ class Problem:
     text: str
     code: str | None = None
     """The id of the charge, diagnosis or procedure that it concerns."""
+    table: str | None = None
+    """The code table that has no entry for `value`: an analyst can map it."""
+    value: str | None = None
+    """The sender's code, at most 80 characters. Codes of tables only, never a name or a date."""
+    feed: str | None = None
+    """The feed whose tables they are."""
 
     @property
     def segment(self) -> str:

@@ -21,7 +21,7 @@ _OBJECT_ROLE = systems.TERMINOLOGY + "object-role"
 _SOURCE_TYPE = systems.TERMINOLOGY + "security-source-type"
 _BALP_ENTITY = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
 _SOURCE_ROLE, _DESTINATION_ROLE = "110153", "110152"
-_APPLICATION_ACTIVITY, _SECURITY_ALERT = "110100", "110113"
+_APPLICATION_ACTIVITY, _SECURITY_ALERT, _AUTHENTICATION = "110100", "110113", "110114"
 _SUCCESS, _MINOR_FAILURE, _SERIOUS_FAILURE = "0", "4", "8"
 
 
@@ -42,7 +42,11 @@ _KINDS: Mapping[str, _Kind] = {
     "message.unused": _Kind("E", None),
     "message.set-aside": _Kind("E", None, _MINOR_FAILURE),
     "message.replayed": _Kind("E", "operation"),
+    "message.read": _Kind("R", "read"),
+    "message.searched": _Kind("E", "search-type"),
+    "lookup.changed": _Kind("U", "update"),
     "encounter.changed": _Kind("U", None),
+    "encounter.merged": _Kind("U", None),
     "encounter.read": _Kind("R", "read"),
     "encounter.approved": _Kind("U", "update"),
     "encounter.returned": _Kind("U", "update"),
@@ -56,9 +60,19 @@ _KINDS: Mapping[str, _Kind] = {
     "query.read": _Kind("R", "read"),
     "claim.released": _Kind("C", None),
     "delivery.changed": _Kind("U", None),
+    "destination.suspended": _Kind("E", None, _MINOR_FAILURE),
+    "destination.resumed": _Kind("E", "operation"),
     "audit.exported": _Kind("R", "operation"),
+    "configuration.activated": _Kind("U", "operation"),
+    "configuration.kept": _Kind("C", "operation"),
+    "configuration.refused": _Kind("U", "operation", _MINOR_FAILURE),
+    "encounter.reassessed": _Kind("E", None),
+    "alert.raised": _Kind("E", None, _MINOR_FAILURE),
+    "alert.ended": _Kind("E", None),
+    "messages.pruned": _Kind("D", None),
     "gateway.started": _Kind("E", None),
     "gateway.stopped": _Kind("E", None),
+    "access.granted": _Kind("E", None, _SUCCESS, _AUTHENTICATION),
     "access.refused": _Kind("E", None, _SERIOUS_FAILURE, _SECURITY_ALERT),
 }
 """Every action of the trail; a missing key is the error."""

@@ -11,6 +11,7 @@ import hashlib
 from typing import Any
 
 from gateway.encounter.change import Change, Content, Items, Places
+from gateway.encounter.documents import answered_query
 from gateway.encounter.model import Document, DocumentKind, DocumentStatus, ProviderRole
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir import systems
@@ -78,6 +79,7 @@ def _document(reading: Reading, attachment: Element, content: Content | None) ->
         "size": len(content.body) if content else attachment.integer("size"),
         "url": attachment.text("url"),
         "replaces": _replaced(resource),
+        "answers": _answered(resource, content),
     }
     return Document(
         id=_identity(reading),
@@ -130,6 +132,16 @@ def _replaced(resource: Element) -> str | None:
             named = logical_identifier(target)
             return named.value if named else reference_name(target.text("reference") or "").rpartition("/")[2] or None
     return None
+
+
+def _answered(resource: Element, content: Content | None) -> str | None:
+    """The query that it answers: by its number among `context.related`, or as its text or description names it."""
+    related = [reference.one("identifier") for reference in resource.one("context").many("related")]
+    named = {i.text("value") for i in related if i.text("system") == systems.QUERY_NUMBER} - {None}
+    if named:
+        return named.pop() if len(named) == 1 else None
+    text = content.body.decode(errors="replace") if content and content.content_type.startswith("text/") else None
+    return answered_query(resource.text("description"), text)
 
 
 def _attachment(resource: Element) -> Element:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
+from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import TypeAdapter
 
-from gateway.encounter.change import Places
+from gateway.encounter.change import Items, Places
+from gateway.encounter.credits import COMPARED
 from gateway.encounter.model import Charge, ChargeKind
+from gateway.mappings.hl7v2.actions import listed
 from gateway.mappings.hl7v2.coded import CodedParts
-from gateway.mappings.hl7v2.codes import Code, Pointers
+from gateway.mappings.hl7v2.codes import Code, Pointers, unknown_system
 from gateway.mappings.hl7v2.diagnoses import DiagnosisList
+from gateway.mappings.hl7v2.dialect import CHARGE_CODES, ChargeCode
 from gateway.mappings.hl7v2.mapped import FeedProfile
-from gateway.mappings.hl7v2.plan import Span, Values
+from gateway.mappings.hl7v2.plan import Span, Values, decided
 from gateway.mappings.hl7v2.procedures import PERFORMERS
-from gateway.mappings.hl7v2.reading import Reading
+from gateway.mappings.hl7v2.reading import CODE_UNMAPPED, Reading
 
 _CHARGES = TypeAdapter(tuple[Charge, ...])
 _PERFORMERS = ("rendering", "ordering", "supervising")
@@ -28,6 +32,19 @@ _MARKS = {
     ChargeKind.COPAYMENT: "CO",
 }
 """What sets the id of a credit apart from its charge's: sites send both under one FT1-2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """All that a message says of charges."""
+
+    items: Items[Charge] | None
+    counted: int
+    """How many FT1 segments there are, whatever was read of them."""
+    passed_over: int
+    """How many of those are no charges, as the dialect says."""
+    match: tuple[str, ...]
+    """What a credit and its charge have in common, as the dialect says."""
 
 
 class ChargeList:
@@ -56,10 +73,15 @@ class ChargeList:
             values["source"] = source.name
             values["origin"] = f"{message_id} FT1[{number}]"
             said.append(values)
+        counted = len(reading.message.positions("FT1"))
+        self._passed_over = counted - len(said) if "charges" in source.dialect.only else 0
 
-    def items(self) -> tuple[Charge, ...]:
-        """The charges."""
-        return _CHARGES.validate_python(self._said)
+    def charges(self) -> Charges:
+        """The charges, and how they are to be taken. The count is of segments, apart from what was read of them."""
+        said = listed(_CHARGES.validate_python(self._said), (), replaced="charges" in self._source.replaces("DFT"))
+        counted = len(self._reading.message.positions("FT1"))
+        rule = self._source.dialect.credits
+        return Charges(said, counted, self._passed_over, () if rule == COMPARED else rule)
 
     def _charge(self, values: Values, number: int, span: Span, mask: int) -> int:
         """Turn what the fields said into a charge's values; the mask of places that still count."""
@@ -81,6 +103,7 @@ class ChargeList:
 
     def _unsaid_kind(self, number: int) -> ChargeKind:
         """What a charge without a known transaction type is: by the dialect's table, else a charge with a problem."""
+        self.places.append(decided(f"charges[{len(self._said)}]", "kind", "tables.transaction"))
         kind = self._source.dialect.lookups["transaction"].get("")
         if isinstance(kind, ChargeKind):
             return kind
@@ -121,14 +144,33 @@ class ChargeList:
             return mask
         known = self._source.dialect.charge_codes.get(local) if isinstance(local, str) else None
         if known is not None:
-            values["code"], values["system"] = known.code, known.system
-            values.setdefault("modifiers", known.modifiers)
-            values.setdefault("revenue_code", known.revenue_code)
+            self._look_up(values, known, number, mask)
         elif values["kind"] in _BILLED:
-            said = "no code" if local is None else "no code of a system that charges are billed by"
-            text = f"the charge has {said}; map it in the dialect's charge_codes or mend it at its source"
-            self._problem("charge-unmapped", number, "code", text)
+            self._unmapped(local if isinstance(local, str) else None, number, span)
         return mask
+
+    def _unmapped(self, local: str | None, number: int, span: Span) -> None:
+        """Report a charge without a billable code, and which of the sender's codes could be mapped to mend it."""
+        said = "no code" if local is None else "no code of a system that charges are billed by"
+        text = f"the charge has {said}; map it in the dialect's charge_codes or mend it at its source"
+        reading, where = self._reading, f"FT1[{number}]-{self._plan.place('code')}"
+        reading.problem("charge-unmapped", where, text, table=CHARGE_CODES, value=local)
+        systems = self._source.dialect.lookups["procedure_system"]
+        for place, raw, at in self._plan.texts(reading, "code", span):
+            name = unknown_system(reading, raw, at, systems)
+            if name is not None:
+                text = "the name of the code's system is not in the dialect's table procedure_system"
+                where = f"FT1[{number}]-{place}"
+                reading.problem(CODE_UNMAPPED, where, text, table="procedure_system", value=name)
+
+    def _look_up(self, values: Values, known: ChargeCode, number: int, mask: int) -> None:
+        """What charge_codes say of a local code: modifiers and revenue code unless the charge has its own."""
+        said: Values = {"code": known.code, "system": known.system}
+        for name, value in (("modifiers", known.modifiers), ("revenue_code", known.revenue_code)):
+            if value and name not in values:
+                said[name] = value
+        values.update(said)
+        self.places += self._plan.looked_up(mask, "local_code", CHARGE_CODES, said, len(self._said), number)
 
     def _other_code(self, chosen: Code, number: int, span: Span) -> None:
         """Report another place of the code that says another code of a system that charges are billed by."""
@@ -155,13 +197,16 @@ class ChargeList:
         providers = [p for n in _PERFORMERS if (p := values.pop(n, None)) is not None]
         claimed = self._procedures.claim(span, values.get("code"))
         if claimed is not None:
-            procedure, number = claimed
+            procedure, index = claimed
+            taken: list[str] = []
             if not providers:
-                providers = [p for n in PERFORMERS if (p := procedure.get(n)) is not None]
+                taken = [n for n in PERFORMERS if procedure.get(n) is not None]
+                providers = [procedure[n] for n in taken]
             if not values.get("modifiers") and procedure.get("modifiers"):
                 values["modifiers"] = procedure["modifiers"]
-                place = {"modifiers": self._procedures.modifier_place}
-                self.places.append(Places(f"charges[{len(self._said)}]", f"PR1[{number}]", place))
+                taken.append("modifiers")
+            if taken:
+                self.places += self._procedures.places_of(index, taken, f"charges[{len(self._said)}]")
         if not values.get("modifiers"):
             values.pop("modifiers", None)
         values["providers"] = tuple(providers)
@@ -171,7 +216,13 @@ class ChargeList:
         if isinstance(codes, Pointers):
             return self._diagnoses.point(codes, number, self._pointed)
         first, last = bisect_left(self._beside, (span[0], "")), bisect_left(self._beside, (span[1], ""))
-        return tuple(dict.fromkeys(code for _, code in self._beside[first:last]))
+        beside = self._beside[first:last]
+        if beside:
+            segments = self._reading.message.positions("DG1")
+            numbers = [f"DG1[{bisect_left(segments, position) + 1}]" for position, _ in beside]
+            place = ", ".join(["3", *(f"{each}-3" for each in numbers[1:])])
+            self.places.append(Places(f"charges[{len(self._said)}]", numbers[0], {"diagnoses": place}))
+        return tuple(dict.fromkeys(code for _, code in beside))
 
 
 def _beside(reading: Reading, diagnoses: DiagnosisList) -> list[tuple[int, str]]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 from gateway.encounter.model import CodeSystem
-from gateway.mappings.hl7v2.fields import GROUPS, TABLES, Single
-from gateway.mappings.hl7v2.path import Path, PathError
-from gateway.mappings.hl7v2.transforms import TRANSFORMS
+from gateway.mappings.hl7v2.fields import GROUPS, TABLES, meanings
+from gateway.mappings.hl7v2.rule_check import check_rule, tables_used
+from gateway.mappings.hl7v2.written_check import Check, check_condition, check_mapping, check_text, check_words
 from gateway.yamlfile import Loc, YamlFile, instead
 
-FAMILIES = ("ADT", "DFT", "BAR", "MDM")
+FAMILIES = ("ADT", "DFT", "BAR", "MDM", "ORU")
 KEYS = ("account", "visit")
-_RULE = ("from", "with")
+LISTS = ("coverages", "diagnoses", "procedures", "charges")
+"""Groups that are lists: a message may say all there is of one, and its segments may count under a condition only."""
+MATCHED = ("code", "local_code", "modifiers", "start", "units", "amount", "diagnoses", "revenue_code")
+"""What a credit and its charge may be compared by."""
 _CHARGE_CODE = ("code", "system", "modifiers", "revenue_code")
-
-Check = Callable[[YamlFile, Loc, object], None]
-"""Tells what is wrong with the value at a place of a file."""
+_TABLE_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 def check(file: YamlFile) -> None:
@@ -30,88 +32,73 @@ def check(file: YamlFile) -> None:
             checker(file, (key,), value)
 
 
-def _text(file: YamlFile, loc: Loc, value: object) -> None:
-    if not isinstance(value, str) or not value:
-        file.tell(loc, "is not a text", "write one text after the colon")
+def check_whole(file: YamlFile, data: Mapping[str, object]) -> None:
+    """Tell what shows only beside what the dialect extends (`data` is all of it): tables that are missing, unused, or
+    give what the field that uses them cannot be.
+    """
+    if file.mistakes:
+        return
+    used = list(tables_used(data.get("fields")))
+    tables = data.get("tables")
+    known = tables if isinstance(tables, dict) else {}
+    for loc, name, _ in used:
+        if name not in known and file.at(loc) is not None:
+            file.tell(loc, f"there is no table {name!r}", f"write its entries under tables.{name}")
+    own = file.data.get("tables")
+    for name, entries in own.items() if isinstance(own, dict) else ():
+        if name in TABLES:
+            continue
+        serves = [field for _, table, field in used if table == name]
+        if not serves:
+            file.tell(("tables", name), "no field uses it", instead(name, TABLES))
+        for field in dict.fromkeys(serves):
+            _entries(file, ("tables", name), entries, meanings(field) if field else None)
 
 
-def _words(known: Collection[str], *, some: bool) -> Check:
-    def checker(file: YamlFile, loc: Loc, value: object) -> None:
-        if not isinstance(value, list) or (some and not value):
-            file.tell(loc, "is not a list of words", f"write some of [{', '.join(known)}]")
-            return
-        for index, word in enumerate(value):
-            if not isinstance(word, str):
-                file.tell((*loc, index), "is not a word", instead("", known))
-            elif word not in known:
-                file.tell((*loc, index), f"{word!r} is not known", instead(word, known))
-
-    return checker
+def _snapshot(file: YamlFile, loc: Loc, value: object) -> None:
+    for family, groups in check_mapping(file, loc, value, FAMILIES).items():
+        check_words(LISTS, some=False)(file, (*loc, family), groups)
 
 
-def _mapping(file: YamlFile, loc: Loc, value: object, known: Collection[str]) -> Mapping[str, object]:
-    """The entries that are known. Tells of the others, and of a value that is no mapping."""
-    if not isinstance(value, dict):
-        file.tell(loc, "is not a mapping", "write `name: value` lines below it")
-        return {}
-    for name in value.keys() - set(known):
-        file.tell((*loc, name), "is not known here", instead(name, known))
-    return {name: value[name] for name in value if name in known}
+def _credits(file: YamlFile, loc: Loc, value: object) -> None:
+    parts = check_mapping(file, loc, value, ("match",))
+    if "match" in parts:
+        check_words(MATCHED, some=False)(file, (*loc, "match"), parts["match"])
+    elif isinstance(value, dict) and not value:
+        file.tell((*loc, "match"), "is missing", "write {match: [code, start, units, amount]}")
+
+
+def _only(file: YamlFile, loc: Loc, value: object) -> None:
+    for group, condition in check_mapping(file, loc, value, LISTS).items():
+        if condition is not None:
+            check_condition(file, (*loc, group), condition, GROUPS[group].anchor)
 
 
 def _fields(file: YamlFile, loc: Loc, value: object) -> None:
-    for group, fields in _mapping(file, loc, value, GROUPS).items():
-        for name, rule in _mapping(file, (*loc, group), fields, GROUPS[group].fields).items():
-            _rule(file, (*loc, group, name), rule)
-
-
-def _rule(file: YamlFile, loc: Loc, value: object) -> None:
-    """`loc` ends with the group and the field."""
-    paths, place = value, loc
-    if isinstance(value, dict):
-        parts = _mapping(file, loc, value, _RULE)
-        paths, place = parts.get("from"), (*loc, "from")
-        if "from" not in parts and len(parts) == len(value):
-            file.tell(place, "is missing", "write from: [PID-5]")
-        if "with" in parts:
-            _transforms(file, (*loc, "with"), parts["with"], group=str(loc[-2]), name=str(loc[-1]))
-    group = str(loc[-2])
-    if isinstance(paths, list):
-        for index, path in enumerate(paths):
-            _path(file, (*place, index), path, group)
-    elif paths is not None:
-        _path(file, place, paths, group)
-
-
-def _path(file: YamlFile, loc: Loc, value: object, group: str) -> None:
-    if value is None:
-        return
-    try:
-        path = Path.parse(value if isinstance(value, str) else "")
-    except PathError as error:
-        said = repr(value) if isinstance(value, str) else "it"
-        file.tell(loc, f"{said} is not a path", str(error))
-        return
-    if path.segment == GROUPS[group].anchor and path.occurrence > 1:
-        file.tell(loc, f"{path} names one occurrence of a segment read each time", f"write {path.segment}-...")
-
-
-def _transforms(file: YamlFile, loc: Loc, value: object, *, group: str, name: str) -> None:
-    if not isinstance(GROUPS[group].fields[name], Single):
-        file.tell(loc, "the field has several components", "transforms work on single values: leave it out")
-        return
-    _words(TRANSFORMS, some=True)(file, loc, value)
+    for group, fields in check_mapping(file, loc, value, GROUPS).items():
+        for name, rule in check_mapping(file, (*loc, group), fields, GROUPS[group].fields).items():
+            check_rule(file, (*loc, group, name), rule)
 
 
 def _tables(file: YamlFile, loc: Loc, value: object) -> None:
-    for name, table in _mapping(file, loc, value, TABLES).items():
-        if not isinstance(table, dict):
-            file.tell((*loc, name), "is not a mapping", "write `sender's code: value` lines below it")
-            continue
-        allowed = TABLES[name]
-        values = tuple(allowed) if allowed is not None else None
-        for code, entry in table.items():
-            _entry(file, (*loc, name, code), entry, values)
+    if not isinstance(value, dict):
+        check_mapping(file, loc, value, TABLES)
+        return
+    for name, table in value.items():
+        if name in TABLES:
+            _entries(file, (*loc, name), table, meanings(name))
+        elif _TABLE_NAME.fullmatch(name) is None:
+            file.tell((*loc, name), "is not the name of a table", "use lower-case letters, digits and _, 40 at most")
+        else:
+            _entries(file, (*loc, name), table, None)
+
+
+def _entries(file: YamlFile, loc: Loc, value: object, allowed: tuple[str, ...] | None) -> None:
+    if not isinstance(value, dict):
+        file.tell(loc, "is not a mapping", "write `sender's code: value` lines below it")
+        return
+    for code, entry in value.items():
+        _entry(file, (*loc, code), entry, allowed)
 
 
 def _entry(file: YamlFile, loc: Loc, value: object, allowed: tuple[str, ...] | None) -> None:
@@ -128,8 +115,10 @@ def _charge_codes(file: YamlFile, loc: Loc, value: object) -> None:
         file.tell(loc, "is not a mapping", "write `local code: {code: ..., system: cpt}` lines below it")
         return
     for local, entry in value.items():
+        if entry is None:
+            continue
         place = (*loc, local)
-        parts = _mapping(file, place, entry, _CHARGE_CODE)
+        parts = check_mapping(file, place, entry, _CHARGE_CODE)
         for name in ("code", "system"):
             if isinstance(entry, dict) and name not in parts:
                 file.tell((*place, name), "is missing", "write {code: '71046', system: cpt}")
@@ -141,14 +130,37 @@ def _values(enum: type[StrEnum]) -> tuple[str, ...]:
     return tuple(member.value for member in enum)
 
 
+def _confirm(file: YamlFile, loc: Loc, value: object) -> None:
+    """What to confirm, by the key that it is about."""
+    if not isinstance(value, dict):
+        file.tell(loc, "is not a mapping", "write `fields.charges.code: what to make sure of` lines below it")
+        return
+    for key, text in value.items():
+        if text is not None:
+            check_text(file, (*loc, key), text)
+        first, *names = key.split(".")
+        known = first in _CHECKS and (first != "fields" or _is_field(names))
+        if not known:
+            file.tell((*loc, key), "is not a setting of dialects", "write it as fields.charges.code, or tables.sex")
+
+
+def _is_field(names: list[str]) -> bool:
+    group = GROUPS.get(names[0]) if names else None
+    return group is not None and len(names) < 3 and (len(names) == 1 or names[1] in group.fields)
+
+
 _CHECKS: dict[str, Check] = {
-    "description": _text,
-    "extends": _text,
-    "key": _words(KEYS, some=True),
-    "registration": _words(FAMILIES, some=False),
-    "final": _words(FAMILIES, some=False),
-    "replace": _words(FAMILIES, some=False),
+    "description": check_text,
+    "extends": check_text,
+    "key": check_words(KEYS, some=True),
+    "registration": check_words(FAMILIES, some=False),
+    "final": check_words(FAMILIES, some=False),
+    "snapshot": _snapshot,
+    "credits": _credits,
+    "only": _only,
     "fields": _fields,
     "tables": _tables,
     "charge_codes": _charge_codes,
+    "confirm": _confirm,
 }
+"""A dialect's own file as it is read, before what it extends is put under it."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.yamlfile import Form, Mistakes, YamlFile, read
 
-FORM = Form(size=256 * 1024, codes=True, key=re.compile(r"[^\x00-\x1f\x7f]{0,200}"))
+FORM = Form(values=200_000, codes=True, key=re.compile(r"[^\x00-\x1f\x7f]{0,200}"))
 """The senders' codes are keys and values, whatever they look like; none at all is one too."""
 
 
@@ -20,8 +21,25 @@ def read_source(path: Path) -> YamlFile:
     return read(path, FORM)
 
 
-def merged(under: object, over: object) -> object:
-    """`under` with what `over` says: mappings are joined key by key, anything else is replaced."""
-    if not isinstance(under, dict) or not isinstance(over, dict):
+_DEPTH = {"fields": 2, "tables": 2, "snapshot": 1, "only": 1, "charge_codes": 1, "confirm": 1}
+"""How many levels of names are joined: under `fields` a group's field is one thing, and replaced whole."""
+
+
+def merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    """The data of a dialect with what one that extends it says: named things are joined, each of them is replaced."""
+    return {
+        **under,
+        **{
+            key: _joined(under[key], value, _DEPTH.get(key, 0)) if key in under else value
+            for key, value in over.items()
+        },
+    }
+
+
+def _joined(under: object, over: object, depth: int) -> object:
+    if not depth or not isinstance(under, dict) or not isinstance(over, dict):
         return over
-    return {**under, **{key: merged(under[key], value) if key in under else value for key, value in over.items()}}
+    return {
+        **under,
+        **{key: _joined(under[key], value, depth - 1) if key in under else value for key, value in over.items()},
+    }

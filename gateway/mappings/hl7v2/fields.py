@@ -28,6 +28,8 @@ class Single:
     table: str | None = None
     lenient: bool = False
     """A value that the table does not know is no problem: the field is just not set."""
+    names: str | None = None
+    """The table in which the text itself is looked up, once it is known whether it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,10 @@ class Composite:
     """A value of several components or repetitions."""
 
     read: Read
+    whole: bool = False
+    """Whether all repetitions together are the value."""
+    names_at: int | None = None
+    """The component, from 0, in which a person's names begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Coded:
     choose: Callable[[codes.Systems, frozenset[CodeSystem]], Read]
     table: str
     wanted: frozenset[CodeSystem]
+    whole: bool = False
+    """Whether the codes of all repetitions together are the value."""
 
 
 Kind = Single | Composite | Coded
@@ -55,10 +63,15 @@ INSTANT = Single(kinds.parse_instant)
 NUMBER = Single(kinds.parse_number)
 RANK = Single(kinds.parse_rank)
 CODE = Single(kinds.parse_code)
-NAME = Composite(kinds.name)
+NAME = Composite(kinds.name, names_at=0)
 ADDRESS = Composite(kinds.address)
-IDENTIFIERS = Composite(kinds.identifiers)
-MODIFIERS = Composite(kinds.modifiers)
+IDENTIFIERS = Composite(kinds.identifiers, whole=True)
+MODIFIERS = Composite(kinds.modifiers, whole=True)
+_IN_XCN = 1
+
+
+def _person(role: ProviderRole) -> Composite:
+    return Composite(provider(role), names_at=_IN_XCN)
 
 
 ALIASES = {
@@ -84,6 +97,15 @@ UNREMEMBERED = frozenset(
     }
 )
 """Fields that tell one patient or message from another. What others say comes again and again, and is read once."""
+
+
+TOGETHER: dict[str, tuple[frozenset[str], ...]] = {
+    "charges": (
+        frozenset({"kind", "code", "local_code", "modifiers", "units", "amount", "unit_amount", "revenue_code"}),
+        frozenset({"start", "end", "diagnoses", "rendering", "ordering", "supervising", "place_of_service"}),
+    )
+}
+"""Fields that come again together: what was done, and the day, the persons and the reasons. In other groups all do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +145,10 @@ GROUPS: dict[str, Group] = {
     ),
     "providers": Group(
         {
-            "attending": Composite(provider(ProviderRole.ATTENDING)),
-            "referring": Composite(provider(ProviderRole.REFERRING)),
-            "consulting": Composite(providers(ProviderRole.CONSULTING)),
-            "admitting": Composite(provider(ProviderRole.ADMITTING)),
+            "attending": _person(ProviderRole.ATTENDING),
+            "referring": _person(ProviderRole.REFERRING),
+            "consulting": Composite(providers(ProviderRole.CONSULTING), whole=True, names_at=_IN_XCN),
+            "admitting": _person(ProviderRole.ADMITTING),
         }
     ),
     "guarantor": Group({"name": NAME, "relationship": Single(table="relationship"), "address": ADDRESS}),
@@ -150,7 +172,7 @@ GROUPS: dict[str, Group] = {
     "diagnoses": Group(
         {
             "code": Coded(codes.one, "diagnosis_system", codes.DIAGNOSIS),
-            "system": TEXT,
+            "system": Single(names="diagnosis_system"),
             "use": Single(table="diagnosis_use"),
             "rank": RANK,
             "present_on_admission": Single(table="present_on_admission"),
@@ -162,12 +184,12 @@ GROUPS: dict[str, Group] = {
     "procedures": Group(
         {
             "code": Coded(codes.one, "procedure_system", codes.PROCEDURE),
-            "system": TEXT,
+            "system": Single(names="procedure_system"),
             "modifiers": MODIFIERS,
             "performed": DATE,
             "rank": RANK,
-            "operating": Composite(provider(ProviderRole.OPERATING)),
-            "rendering": Composite(provider(ProviderRole.RENDERING)),
+            "operating": _person(ProviderRole.OPERATING),
+            "rendering": _person(ProviderRole.RENDERING),
         },
         "PR1",
     ),
@@ -183,10 +205,10 @@ GROUPS: dict[str, Group] = {
             "unit_amount": NUMBER,
             "start": DATE,
             "end": DATE,
-            "diagnoses": Coded(codes.many, "diagnosis_system", codes.DIAGNOSIS),
-            "rendering": Composite(provider(ProviderRole.RENDERING)),
-            "ordering": Composite(provider(ProviderRole.ORDERING)),
-            "supervising": Composite(provider(ProviderRole.SUPERVISING)),
+            "diagnoses": Coded(codes.many, "diagnosis_system", codes.DIAGNOSIS, whole=True),
+            "rendering": _person(ProviderRole.RENDERING),
+            "ordering": _person(ProviderRole.ORDERING),
+            "supervising": _person(ProviderRole.SUPERVISING),
             "revenue_code": CODE,
             "place_of_service": CODE,
             "reverses": TEXT,
@@ -201,7 +223,7 @@ GROUPS: dict[str, Group] = {
             "title": TEXT,
             "status": Single(table="document_status"),
             "availability": Single(table="document_availability"),
-            "author": Composite(provider(ProviderRole.AUTHOR)),
+            "author": _person(ProviderRole.AUTHOR),
             "written": INSTANT,
             "parent": TEXT,
         }
@@ -223,4 +245,29 @@ TABLES: dict[str, type[StrEnum] | frozenset[str] | None] = {
     "document_status": DocumentStatus,
     "document_availability": DocumentStatus,
 }
-"""The tables a dialect may fill, and the canonical values that they may give; None allows any text."""
+"""The tables that fields have of their own, and the canonical values that they may give; None allows any text."""
+
+_DATED = (DATE, BIRTH_DATE, INSTANT)
+
+
+def can_be_constant(kind: Kind) -> bool:
+    """Whether a dialect may say the same value of a field for all messages."""
+    return isinstance(kind, Single) and kind not in _DATED
+
+
+def meaning(table: str | None, text: str) -> StrEnum | str:
+    """The canonical value that an entry `text` of `table` writes. ValueError when the table has no such value."""
+    allowed = TABLES.get(table) if table is not None else None
+    if isinstance(allowed, type):
+        return allowed(text)
+    if allowed is not None and text not in allowed:
+        raise ValueError(f"not a value of {table}")
+    return text
+
+
+def meanings(table: str) -> tuple[str, ...] | None:
+    """The canonical values of a table, in order; None when it may say any text."""
+    allowed = TABLES.get(table)
+    if isinstance(allowed, type):
+        return tuple(allowed)
+    return tuple(sorted(allowed)) if allowed is not None else None

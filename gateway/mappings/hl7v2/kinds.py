@@ -14,12 +14,14 @@ from enum import StrEnum
 
 from gateway.encounter.identity import Identifier
 from gateway.encounter.model import Address, PersonName
-from gateway.mappings.hl7v2.reading import At, Reading, Unreadable
+from gateway.mappings.hl7v2.reading import At, Reading, Unmapped, Unreadable
 
 Read = Callable[[Reading, str, At], object]
 Parse = Callable[[Reading, str], object]
-Coded = tuple[str, str]
-"""A code and the name of its system as written, empty when the sender names none."""
+Coded = tuple[int, str, str]
+"""Which pair of a field it is (0, or 1 for the alternate one), a code, and the name of its system as written: empty
+when the sender names none.
+"""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})", re.ASCII)
 _TIMESTAMP = re.compile(r"([0-9]{8})((?:[0-9]{2}){1,3})?(?:\.[0-9]{1,6})?([+-][0-9]{4})?", re.ASCII)
@@ -105,7 +107,7 @@ def by_table(name: str, entries: Mapping[str, StrEnum | str], *, lenient: bool =
         if found is None:
             found = entries.get(value.upper())
             if found is None and not lenient:
-                raise Unreadable(f"not in the dialect's table {name}")
+                raise Unmapped(name, value)
         return found
 
     return parse
@@ -116,19 +118,20 @@ def coded(reading: Reading, raw: str, at: At) -> tuple[Coded, ...]:
     return _pairs(reading, reading.components(raw, at), at.component)
 
 
-def coded_list(reading: Reading, raw: str, at: At) -> list[tuple[Coded, ...]]:
-    """Every repetition of a CE or CWE that has a code."""
-    found = (_pairs(reading, each.split(reading.component), 0) for each in raw.split(reading.repetition))
-    return [pairs for pairs in found if pairs]
+def coded_list(reading: Reading, raw: str, at: At) -> list[tuple[int, tuple[Coded, ...]]]:
+    """Every repetition of a CE or CWE that has a code, each with its number from 1."""
+    parts = enumerate(raw.split(reading.repetition), start=1)
+    found = ((number, _pairs(reading, part.split(reading.component), 0)) for number, part in parts)
+    return [(number, pairs) for number, pairs in found if pairs]
 
 
 def _pairs(reading: Reading, components: list[str], first: int) -> tuple[Coded, ...]:
     found = []
-    for index in (first, first + 3) if not first else (first,):
+    for pair, index in enumerate((first, first + 3) if not first else (first,)):
         if index < len(components) and components[index]:
             code = reading.said(components, index)
             if code:
-                found.append((code, reading.said(components, index + 2) or ""))
+                found.append((pair, code, reading.said(components, index + 2) or ""))
     return tuple(found)
 
 
@@ -170,7 +173,7 @@ def _name(reading: Reading, components: list[str], first: int) -> PersonName | N
     middle, suffix = said(components, first + 2), said(components, first + 3)
     if family is None and given is None:
         return None
-    return PersonName(family=family, given=given, middle=middle, suffix=suffix)
+    return PersonName.from_values({"family": family, "given": given, "middle": middle, "suffix": suffix})
 
 
 _ADDRESS = ("line", "line2", "city", "state", "postal_code", "country")
@@ -179,8 +182,16 @@ _ADDRESS = ("line", "line2", "city", "state", "postal_code", "country")
 def address(reading: Reading, raw: str, at: At) -> Address | None:
     """XAD: street (SAD.1), other designation, city, state, postal code, country."""
     components = reading.components(raw, at)[:6]
-    values = {field: reading.said(components, index) for index, field in enumerate(_ADDRESS)}
-    return Address.model_validate(values) if any(values.values()) else None
+    written = reading.component.join(components)
+    known = reading.read_before.get(written)
+    if isinstance(known, Address):
+        return known
+    said = reading.said
+    values = {field: value for index, field in enumerate(_ADDRESS) if (value := said(components, index))}
+    if not values:
+        return None
+    found = reading.read_before[written] = Address.from_values(values)
+    return found
 
 
 def phone(reading: Reading, raw: str, at: At) -> str | None:
@@ -217,4 +228,4 @@ def _identifier(reading: Reading, components: list[str], kind: str | None, ours:
     if value is None:
         return None
     authority = (reading.authority if ours else None) or reading.said(components, 3) or reading.said(components, 3, 1)
-    return Identifier(value=value, authority=authority, type=kind or reading.said(components, 4))
+    return Identifier.from_values({"value": value, "authority": authority, "type": kind or reading.said(components, 4)})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from gateway.encounter.change import Change
+from gateway.encounter.merge import Merges
 from gateway.mappings.errors import MappingError, Unused
 from gateway.mappings.hl7v2.dialect import Dialect
 
@@ -25,6 +27,15 @@ class FeedProfile:
     """`account`, `visit`: which number keys an encounter, the first that the message has."""
     authority: str | None = None
     """The assigning authority of account and visit numbers, whatever the message says."""
+    charset: str = ""
+    """The character set of messages that name none in MSH-18, as table 0211 names it; empty for UTF-8."""
+    snapshot: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The feed's own choice of what a family's lists replace, for the families it names; see `Dialect.snapshot`."""
+
+    def replaces(self, family: str) -> frozenset[str]:
+        """The groups (diagnoses, procedures, coverages, charges) of which a message of `family` says all there is."""
+        own = self.snapshot.get(family)
+        return own if own is not None else self.dialect.snapshot.get(family, frozenset())
 
 
-Mapped = Change | Unused
+Mapped = Change | Merges | Unused

@@ -1,42 +1,38 @@
-"""From a message to a Change. A new family is one file, and its events a line each here."""
+"""From a message to what it says. A new family is one file, and its events a line here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.encounter.change import Change
-from gateway.mappings.hl7v2 import adt, bar, dft, mdm
+from gateway.mappings.hl7v2 import adt, bar, dft, mdm, merges, oru
 from gateway.mappings.hl7v2.er7 import Er7Message
 from gateway.mappings.hl7v2.mapped import FeedProfile, Mapped, MappingError, Unused
 from gateway.mappings.hl7v2.reading import Reading
 
 __all__ = ["MAPPED", "FeedProfile", "Mapped", "MappingError", "Unused", "map_message"]
 
-Family = Callable[[Reading, FeedProfile, int, str], Change]
+Family = Callable[[Reading, FeedProfile, int, str], Mapped]
 
 MAPPED: dict[str, Family] = {
-    "ADT^A01": adt.visit,
-    "ADT^A03": adt.visit,
-    "ADT^A04": adt.visit,
-    "ADT^A08": adt.visit,
-    "DFT^P03": dft.post,
-    "DFT^P11": dft.post,
-    "BAR^P01": bar.account,
-    "BAR^P05": bar.account,
-    "MDM^T02": mdm.document,
-    "MDM^T04": mdm.document,
-    "MDM^T06": mdm.document,
-    "MDM^T08": mdm.document,
-    "MDM^T10": mdm.document,
+    **{f"ADT^{event}": adt.visit for event in adt.EVENTS},
+    **{f"ADT^{event}": adt.person for event in adt.PERSONS},
+    f"ADT^{adt.DELETED}": adt.deleted,
+    **{f"ADT^{event}": merges.merge for event in merges.EVENTS},
+    **{f"DFT^{event}": dft.post for event in dft.EVENTS},
+    **{f"BAR^{event}": bar.account for event in bar.CODED},
+    **{f"BAR^{event}": bar.end for event in bar.ENDED},
+    **{f"MDM^{event}": mdm.document for event in mdm.EVENTS},
+    "ORU^R01": oru.results,
 }
 """What is used: MSH-9 message code and trigger event."""
 
 
 def map_message(message: Er7Message, source: FeedProfile, message_id: int) -> Mapped:
-    """What `message` says about an encounter; Unused when nothing here uses its type.
+    """What `message` says about an encounter, or which numbers it merges; Unused when nothing here uses its type, or
+    it says nothing of any encounter.
 
     MappingError when it cannot be processed: it has no type, no number that an encounter goes by or several, no
-    document, or is a batch.
+    document, a merge that cannot be one, or is a batch.
     """
     code, trigger = _type(message)
     if not code:
@@ -47,9 +43,7 @@ def map_message(message: Er7Message, source: FeedProfile, message_id: int) -> Ma
     if len(message.positions("MSH")) > 1:
         raise MappingError("batch", "MSH[2]", "several messages came as one; send each in a frame of its own")
     reading = Reading(message, source.zone, source.authority)
-    if message.unreadable:
-        text = f"{message.unreadable} characters cannot be read as {message.encoding}; they stand as U+FFFD"
-        reading.problem("charset", "MSH-18", text)
+    reading.problems.extend(message.problems)
     return family(reading, source, message_id, trigger)
 
 

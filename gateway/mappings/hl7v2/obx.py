@@ -1,10 +1,12 @@
-"""What a document's OBX segments hold (chapter 7, 7.4.2): text, and files in base64."""
+"""What a document's or a result's OBX segments hold (chapter 7, 7.4.2): text, and files in base64."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.encounter.change import Content
@@ -61,16 +63,22 @@ def read_text(reading: Reading) -> Content | None:
     text = "\n".join(parts)
     if rtf.is_rtf(text):
         text = rtf.plain(text)
+    return plain_content(text)
+
+
+def plain_content(text: str) -> Content | None:
+    """Text as a document's content; None when it has no words."""
     return content(text.encode(), _TEXT) if text.strip() else None
 
 
-def read_attachments(reading: Reading) -> list[Attachment]:
-    """The files in OBX segments of type ED. One that cannot be decoded becomes a problem."""
+def read_attachments(reading: Reading, positions: Sequence[int] | None = None) -> list[Attachment]:
+    """The files in OBX segments of type ED, at `positions`, or all. One that cannot be decoded becomes a problem."""
     found = []
-    for number, position in enumerate(reading.message.positions("OBX"), start=1):
+    every = reading.message.positions("OBX")
+    for position in every if positions is None else positions:
         fields = reading.message.fields(position)
         if len(fields) > 5 and fields[2] == "ED" and fields[5]:
-            attachment = _attachment(reading, fields[5], f"OBX[{number}]")
+            attachment = _attachment(reading, fields[5], f"OBX[{bisect_left(every, position) + 1}]")
             if attachment is not None:
                 found.append(attachment)
     return found

@@ -2,111 +2,121 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from gateway.encounter.change import Places
-from gateway.mappings.hl7v2.delimiters import DELETE
-from gateway.mappings.hl7v2.fields import ALIASES, GROUPS, UNREMEMBERED, Coded, Composite, Single
-from gateway.mappings.hl7v2.kinds import Read, by_table
-from gateway.mappings.hl7v2.path import Path
-from gateway.mappings.hl7v2.reading import At, Reading, Unreadable
-from gateway.mappings.hl7v2.transforms import TRANSFORMS, Transform
+from gateway.mappings.hl7v2.codes import Chosen
+from gateway.mappings.hl7v2.condition import Condition
+from gateway.mappings.hl7v2.fields import ALIASES, GROUPS, TOGETHER, UNREMEMBERED
+from gateway.mappings.hl7v2.reading import CODE_UNMAPPED, At, Reading, Unmapped, Unreadable
+from gateway.mappings.hl7v2.rule import FieldRule
+from gateway.mappings.hl7v2.steps import CONSTANT, Compiler, Found, Mark, Span, Step, Table, compiled
+
+__all__ = ["Plan", "Span", "Values", "decided"]
 
 _REMEMBERED = 1024
 _LONGEST = 160
-_CONTEXTS = 4
-"""How much of what was read before is kept: texts of each field, their length, and kinds of delimiters and calendar."""
-_ELSEWHERE = 1 << 30
+_CONTEXTS, _WIDTHS = 4, 128
+_TOGETHER, _LONGEST_TOGETHER = 512, 400
+"""How much is kept of what was read before: texts of each field, their length, kinds of delimiters and calendar,
+lengths of segments; fields that were read together, and their length.
+"""
 _UNREADABLE = object()
+_NOTHING: Found = (None, 0)
 MAX_REPETITIONS = 200
 """How often a field may repeat: more than any sender needs, and few enough to be worked through."""
 
 Values = dict[str, object]
-Table = Mapping[str, StrEnum | str]
-Span = tuple[int, int]
-"""Positions of an item's segments: from its anchor to before the next one."""
-
-
-class Step(NamedTuple):
-    """One path to a value. `segment` is None for the plan's own segment."""
-
-    segment: str | None
-    field: int
-    at: At
-    bit: int
-    place: str
-    occurrence: int
+Known = dict[str, Found]
+"""Texts of one field that were read before, and what they say."""
 
 
 class Row(NamedTuple):
-    """A canonical field, how it is read, and where it may stand, in order."""
+    """A canonical field, and where it may stand, in order."""
 
     name: str
-    read: Read
     steps: tuple[Step, ...]
-    remembered: bool
 
 
 class Live(NamedTuple):
-    """A place of a row in one context, with the meanings of the field texts already read there."""
+    """A place of a row for segments of one length in one context, and what the texts read there before say."""
 
     name: str
     field: int
+    """In the plan's own segment; -1 for a place that is elsewhere, or counts only under a condition."""
     later: bool
     """Another place of the same row comes before."""
-    known: dict[str, object]
-    bit: int
-    row: Row
+    known: Known
     step: Step
 
 
-class Rule(NamedTuple):
-    """What a dialect says of one canonical field."""
+class Together(NamedTuple):
+    """Places in the plan's own segment whose texts come again together, and what they said then."""
 
-    paths: tuple[Path, ...]
-    transforms: tuple[str, ...] = ()
+    pick: Callable[[Sequence[str]], tuple[str, ...]]
+    known: dict[tuple[str, ...], tuple[Values, int]]
+    places: tuple[Live, ...]
+
+
+class Layout(NamedTuple):
+    """How segments of one length are read in one context: what comes together, and what is read by itself."""
+
+    together: tuple[Together, ...]
+    alone: tuple[Live, ...]
 
 
 class Plan:
     """How one group is read in one dialect. `own` is the anchor, else the segment that most of its paths name."""
 
-    __slots__ = ("_bits", "_live", "_memory", "_steps", "anchor", "group", "own", "rows", "several")
+    __slots__ = (
+        "_bits",
+        "_come_together",
+        "_known",
+        "_live",
+        "_marks",
+        "_memory",
+        "_only",
+        "_texts",
+        "_written",
+        "anchor",
+        "group",
+        "own",
+        "rows",
+        "several",
+    )
 
-    def __init__(self, group: str, rules: Mapping[str, Rule], tables: Mapping[str, Table]) -> None:
+    def __init__(
+        self, group: str, rules: Mapping[str, FieldRule], tables: Mapping[str, Table], only: Condition = ()
+    ) -> None:
+        """`only`: the condition under which a segment of the group counts at all."""
         self.group = group
         self.anchor = GROUPS[group].anchor
-        named = Counter(path.segment for rule in rules.values() for path in rule.paths)
+        named = Counter(path.partition("-")[0].partition("[")[0] for rule in rules.values() for path in rule.paths)
         self.own = self.anchor or max(named, key=lambda segment: named[segment], default="")
-        self._steps: dict[int, tuple[str, Step]] = {}
-        self._bits: dict[str, int] = {}
+        compiler = Compiler(group, self.own, tables, anchored=self.anchor is not None)
         self.rows = tuple(
-            self._row(name, rules[name], tables) for name in GROUPS[group].fields if name in rules and rules[name].paths
+            Row(name, tuple(compiler.step(name, kind, each, remembered=self._remembered(name)) for each in said))
+            for name, kind in GROUPS[group].fields.items()
+            if name in rules and (said := rules[name].alternatives)
         )
-        self.several = self._read_in_several()
-        """The fields that have several places within the anchor, with those."""
-        self._live: dict[str, tuple[Live, ...]] = {}
+        self.several = frozenset(row.name for row in self.rows if len(_own(row)) > 1)
+        """The fields that have several places within the anchor."""
+        self._written = {row.name: row.steps[0].place for row in self.rows}
+        self._marks = compiler.marks
+        self._bits = {row.name: sum({bit for step in row.steps for bit in _single(step.bits)}) for row in self.rows}
+        self._only = compiled(only, self.own)
+        self._known: dict[str, dict[Step, Known]] = {}
+        self._come_together = self._remembered_together()
+        self._texts: dict[str, tuple[dict[tuple[str, ...], tuple[Values, int]], ...]] = {}
+        self._live: dict[tuple[str, int], Layout] = {}
         self._memory: dict[tuple[int, int, int], tuple[Places, ...]] = {}
 
-    def _read_in_several(self) -> dict[str, tuple[tuple[Row, Step], ...]]:
-        own = {row.name: tuple((row, step) for step in row.steps if step.segment is None) for row in self.rows}
-        return {name: places for name, places in own.items() if len(places) > 1}
-
-    def _row(self, name: str, rule: Rule, tables: Mapping[str, Table]) -> Row:
-        steps = []
-        for path in rule.paths:
-            bit = 1 << len(self._steps)
-            own = path.segment == self.own and path.occurrence == 1
-            at = At(path.repetition - 1, path.component - 1, path.subcomponent - 1)
-            step = Step(None if own else path.segment, path.field, at, bit, path.within, path.occurrence)
-            self._steps[bit] = (name, step)
-            self._bits[name] = self._bits.get(name, 0) | bit
-            steps.append(step)
-        remembered = (self.group, name) not in UNREMEMBERED
-        return Row(name, _reader(name, self.group, rule, tables), tuple(steps), remembered)
+    def _remembered(self, name: str) -> bool:
+        return (self.group, name) not in UNREMEMBERED
 
     def once(self, reading: Reading) -> tuple[Values, tuple[Places, ...]]:
         """The values of a group that a message says once, and their places."""
@@ -114,13 +124,16 @@ class Plan:
         return values, self.places(mask) if mask else ()
 
     def each(self, reading: Reading) -> Iterator[tuple[int, Span, Values, int]]:
-        """For each anchor segment: its number from 1, its span, the values and the bits of their places."""
-        message = reading.message
+        """For each anchor segment that counts: its number from 1, its span, the values and the bits of their places."""
+        message, only, anchor = reading.message, self._only, self.anchor
         positions = message.positions(self.own)
-        ends = [*positions[1:], len(message)]
-        for number, span in enumerate(zip(positions, ends, strict=False), start=1):
-            values, mask = self.read(reading, message.fields(span[0]), number, span)
-            yield number, span, values, mask
+        last = len(positions)
+        for number, position in enumerate(positions, start=1):
+            span = (position, positions[number] if number < last else len(message))
+            fields = message.fields(position)
+            if only and not all(tested.holds(reading, fields, anchor, span) for tested in only):
+                continue
+            yield number, span, *self.read(reading, fields, number, span)
 
     def read(
         self, reading: Reading, fields: Sequence[str], number: int = 0, span: Span | None = None
@@ -129,70 +142,149 @@ class Plan:
 
         What cannot be read becomes a problem, and its field stays out.
         """
+        width = len(fields)
+        layout = self._live.get((reading.context, width)) or self._laid_out(reading, width)
         values: Values = {}
         mask = 0
-        special = False
-        count = len(fields)
-        for name, field, later, known, bit, row, step in self._live.get(reading.context) or self._enlivened(reading):
-            if field < count:
-                raw = fields[field]
-                if not raw or (later and name in values):
-                    continue
-            elif step.segment is None or (later and name in values):
-                continue
-            else:
-                raw = _elsewhere(reading, step, self.anchor, span)
-            value = known.get(raw)
-            if value is None:
-                if not raw or raw in known:
-                    continue
-                value = self._read(reading, row, step, raw, known, number)
-                if value is None:
-                    continue
-                special = special or value is DELETE or value is _UNREADABLE
-            values[name] = value
-            mask |= bit
-        return self._settled(values, mask) if special else (values, mask)
-
-    def _read(self, reading: Reading, row: Row, step: Step, raw: str, known: dict[str, object], number: int) -> object:
-        """The value of the field `raw`, to be remembered; _UNREADABLE, with a problem, when it is not of its kind."""
-        if raw == DELETE:
-            return DELETE
-        try:
-            if len(raw) > _LONGEST and raw.count(reading.repetition) >= MAX_REPETITIONS:
-                raise Unreadable(f"more than {MAX_REPETITIONS} repetitions")
-            value = row.read(reading, raw, step.at)
-        except Unreadable as wrong:
-            segment = step.segment or (f"{self.own}[{number}]" if self.anchor else self.own)
-            reading.problem("value-unreadable", f"{segment}-{step.place}", f"{row.name}: {wrong}")
-            return _UNREADABLE
-        if row.remembered and value is not DELETE and len(raw) <= _LONGEST:
-            if len(known) >= _REMEMBERED:
-                known.clear()
-            known[raw] = value
-        return value
-
-    def _settled(self, values: Values, mask: int) -> tuple[Values, int]:
-        """The values without those that could not be read, and None for those to be deleted."""
-        for name, value in list(values.items()):
-            if value is DELETE:
-                values[name] = None
-            elif value is _UNREADABLE:
-                del values[name]
-                mask = self.without(mask, name)
+        for together in layout.together:
+            texts = together.pick(fields)
+            said, bits = together.known.get(texts) or self._read_together(reading, together, texts, fields, number)
+            values.update(said)
+            mask |= bits
+        if layout.alone:
+            mask |= self._walk(reading, layout.alone, values, fields, number, span)
         return values, mask
 
-    def _enlivened(self, reading: Reading) -> tuple[Live, ...]:
-        """The places for the message's delimiters and the feed's calendar, on which the meaning of a text depends."""
-        live = tuple(
-            Live(row.name, _ELSEWHERE if step.segment else step.field, later > 0, {}, step.bit, row, step)
-            for row in self.rows
-            for later, step in enumerate(row.steps)
-        )
-        if len(self._live) >= _CONTEXTS:
+    def _read_together(
+        self, reading: Reading, together: Together, texts: tuple[str, ...], fields: Sequence[str], number: int
+    ) -> tuple[Values, int]:
+        """What the fields say, to be remembered unless there is a problem, which every message has of its own."""
+        noted = len(reading.problems)
+        values: Values = {}
+        found = values, self._walk(reading, together.places, values, fields, number, None)
+        if len(reading.problems) == noted and sum(map(len, texts)) <= _LONGEST_TOGETHER:
+            if len(together.known) >= _TOGETHER:
+                together.known.clear()
+            together.known[texts] = found
+        return found
+
+    def _walk(
+        self,
+        reading: Reading,
+        places: tuple[Live, ...],
+        values: Values,
+        fields: Sequence[str],
+        number: int,
+        span: Span | None,
+    ) -> int:
+        """Add to `values` what stands at the places; the bits of those that said something."""
+        mask = 0
+        unreadable: list[str] = []
+        for name, field, later, known, step in places:
+            if later and name in values:
+                continue
+            if field < 0:
+                value, bits = self._aside(reading, step, known, fields, number, span)
+            else:
+                raw = fields[field]
+                if not raw:
+                    continue
+                value, bits = known.get(raw) or self._read(reading, step, raw, known, number)
+            if bits:
+                values[name] = value
+                mask |= bits
+            elif value is _UNREADABLE:
+                values[name] = value
+                unreadable.append(name)
+        for name in unreadable:
+            del values[name]
+        return mask
+
+    def _aside(
+        self, reading: Reading, step: Step, known: Known, fields: Sequence[str], number: int, span: Span | None
+    ) -> Found:
+        """What a place says that is elsewhere, or counts only under a condition."""
+        raw = step.name if step.constant else step.spot.raw(reading, fields, self.anchor, span)
+        if not raw or (step.when and not step.holds(reading, fields, self.anchor, span)):
+            return _NOTHING
+        value, bits = known.get(raw) or self._read(reading, step, raw, known, number)
+        if bits and step.slot:
+            bits |= step.spot.found_at(reading, self.anchor, span) << step.slot
+        return value, bits
+
+    def _read(self, reading: Reading, step: Step, raw: str, known: Known, number: int) -> Found:
+        """What the field `raw` says, to be remembered; _UNREADABLE, with a problem, when it is not of its kind."""
+        if step.verbatim and raw.isalnum():
+            found: Found = (raw, step.bits[0])
+        elif raw == '""':
+            return None, step.bits[0]
+        else:
+            try:
+                if len(raw) > _LONGEST and raw.count(reading.repetition) >= MAX_REPETITIONS:
+                    raise Unreadable(f"more than {MAX_REPETITIONS} repetitions")
+                found = step.found(step.read(reading, raw, step.spot.at))
+            except Unreadable as wrong:
+                self._problem(reading, step, number, wrong)
+                return _UNREADABLE, 0
+        if not found[1]:
+            found = _NOTHING
+        if step.remembered and len(raw) <= _LONGEST:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[raw] = found
+        return found
+
+    def _problem(self, reading: Reading, step: Step, number: int, wrong: Unreadable) -> None:
+        segment = step.spot.segment or (f"{self.own}[{number}]" if self.anchor else self.own)
+        where, text = f"{segment}-{step.place}", f"{step.name}: {wrong}"
+        if isinstance(wrong, Unmapped):
+            reading.problem(CODE_UNMAPPED, where, text, table=wrong.table, value=wrong.value)
+        else:
+            reading.problem("value-unreadable", where, text)
+
+    def _laid_out(self, reading: Reading, width: int) -> Layout:
+        """The places that segments of `width` fields have, by the message's delimiters and the feed's calendar, on
+        which the meaning of a text depends.
+        """
+        context = reading.context
+        if context not in self._known or len(self._live) >= _WIDTHS:
             self._live.clear()
-        self._live[reading.context] = live
-        return live
+        if context not in self._known:
+            if len(self._known) >= _CONTEXTS:
+                self._known.clear()
+                self._texts.clear()
+            self._known[context] = {step: {} for row in self.rows for step in row.steps}
+            self._texts[context] = tuple({} for _ in self._come_together)
+        known = self._known[context]
+        cut = {row.name: tuple(self._cut(row, width, known)) for row in self.rows}
+        together: list[Together] = []
+        for names, texts in zip(self._come_together, self._texts[context], strict=True):
+            places = tuple(live for row in self.rows if row.name in names for live in cut[row.name])
+            numbers = sorted({live.field for live in places})
+            if len(numbers) > 1:
+                together.append(Together(itemgetter(*numbers), texts, places))
+                cut = {name: lives for name, lives in cut.items() if name not in names}
+        layout = Layout(tuple(together), tuple(live for lives in cut.values() for live in lives))
+        self._live[context, width] = layout
+        return layout
+
+    def _remembered_together(self) -> tuple[frozenset[str], ...]:
+        """The sets of fields that are read and remembered together: what stands in the plan's own segment alone."""
+        plain = frozenset(
+            row.name
+            for row in self.rows
+            if all(s.remembered and s.spot.segment is None and not s.when for s in row.steps)
+        )
+        return tuple(names & plain for names in TOGETHER.get(self.group, (plain,)))
+
+    def _cut(self, row: Row, width: int, known: Mapping[Step, Known]) -> Iterator[Live]:
+        """The places of a row that segments of `width` fields have."""
+        later = False
+        for step in row.steps:
+            aside = step.spot.segment is not None or bool(step.when)
+            if aside or step.spot.field < width:
+                yield Live(row.name, -1 if aside else step.spot.field, later, known[step], step)
+                later = True
 
     def places(self, mask: int, index: int | None = None, number: int = 0) -> tuple[Places, ...]:
         """Where the values of `mask` stand: of item `index`, in the anchor's `number`th segment.
@@ -202,19 +294,46 @@ class Plan:
         key = (mask, -1 if index is None else index, number)
         known = self._memory.get(key)
         if known is None:
-            known = self._places(mask, self.group if index is None else f"{self.group}[{index}]", number)
+            known = self._places(self._said(mask), mask, self._item(index), number)
             if len(self._memory) < 4 * _REMEMBERED:
                 self._memory[key] = known
         return known
 
-    def _places(self, mask: int, group: str, number: int) -> tuple[Places, ...]:
-        by_segment: dict[str, dict[str, str]] = {}
-        for bit, (name, step) in self._steps.items():
+    def _said(self, mask: int) -> dict[str, Mark]:
+        """Canonical field -> its origin. What a code says of its system counts before what stands beside it."""
+        said: dict[str, Mark] = {}
+        for bit, mark in self._marks.items():
             if mask & bit:
-                own = f"{self.own}[{number}]" if self.anchor else self.own
-                segment = own if step.segment is None else step.segment
-                by_segment.setdefault(segment, {})[ALIASES.get(name, name)] = step.place
-        return tuple(Places(group, segment, fields) for segment, fields in by_segment.items())
+                said.setdefault(ALIASES.get(mark.name, mark.name), mark)
+        return said
+
+    def _item(self, index: int | None) -> str:
+        return self.group if index is None else f"{self.group}[{index}]"
+
+    def _places(self, said: Mapping[str, Mark], mask: int, group: str, number: int) -> tuple[Places, ...]:
+        own = f"{self.own}[{number or 1}]"
+        by_origin: dict[tuple[str, str | None], dict[str, str]] = {}
+        for name, mark in said.items():
+            by_origin.setdefault((mark.label(mask, own), mark.table), {})[name] = mark.place
+        return tuple(
+            Places(group, label, fields, "." if label == CONSTANT else "-", table or "")
+            for (label, table), fields in by_origin.items()
+        )
+
+    def looked_up(
+        self, mask: int, name: str, table: str, fields: Iterable[str], index: int | None = None, number: int = 0
+    ) -> tuple[Places, ...]:
+        """The origin of `fields` whose values the dialect's `table` gave for what the field `name` of `mask` says."""
+        mark = self._said(mask & self._bits.get(name, 0)).get(ALIASES.get(name, name))
+        if mark is None:
+            return ()
+        said = {field: mark._replace(table=table) for field in fields}
+        return self._places(said, mask, self._item(index), number)
+
+    def places_in(self, mask: int, names: Collection[str], item: str, number: int) -> tuple[Places, ...]:
+        """Where the values of the fields `names` stand, in the anchor's `number`th segment, as values of `item`."""
+        said = {name: mark for name, mark in self._said(mask).items() if name.rpartition(".")[2] in names}
+        return self._places(said, mask, item, number)
 
     def without(self, mask: int, name: str) -> int:
         """`mask` without the places of the field `name`."""
@@ -224,75 +343,68 @@ class Plan:
         """What the anchor at `span` says at each of the places of the field `name`, and where. Nothing where there is
         but one place.
         """
-        places = self.several.get(name, ())
-        fields = reading.message.fields(span[0]) if places else ()
-        for row, step in places:
-            raw = _raw(fields, step.field)
-            if raw:
-                yield step.place, row.read(reading, raw, step.at)
+        steps = next((own for row in self.rows if row.name == name and len(own := _own(row)) > 1), ())
+        fields = reading.message.fields(span[0]) if steps else ()
+        for step in steps:
+            raw = step.spot.raw(reading, fields, self.anchor, span)
+            if raw and step.holds(reading, fields, self.anchor, span):
+                yield step.place, _value(step, reading, raw)
+
+    def texts(self, reading: Reading, name: str, span: Span) -> Iterator[tuple[str, str, At]]:
+        """What stands in the anchor at `span` at each of the places of the field `name`, as it came: the place, the
+        whole field, and the place within it.
+        """
+        fields = reading.message.fields(span[0])
+        for step in next((_own(row) for row in self.rows if row.name == name), ()):
+            raw = step.spot.raw(reading, fields, self.anchor, span)
+            if raw and step.holds(reading, fields, self.anchor, span):
+                yield step.place, raw, step.spot.at
 
     def everywhere(self, reading: Reading, name: str) -> tuple[str, list[object]]:
         """What all segments of a kind say of the field `name`, and where: at the first of its places that says
         anything. Nothing of one that stands in a single segment.
         """
         message = reading.message
-        for row in self.rows:
-            if row.name != name:
-                continue
-            for step in row.steps:
-                segment = step.segment or self.own
-                positions = message.positions(segment)[step.occurrence - 1 :]
-                if len(positions) == 1 and len(row.steps) == 1:
-                    break
-                said = [raw for position in positions if (raw := _raw(message.fields(position), step.field))]
-                if said:
-                    alone = len(said) == 1 or step.occurrence > 1
-                    return f"{segment}-{step.place}", [] if alone else [row.read(reading, r, step.at) for r in said]
+        steps = next((row.steps for row in self.rows if row.name == name), ())
+        for step in steps:
+            spot = step.spot
+            segment = spot.segment or self.own
+            positions = message.positions(segment)[spot.occurrence - 1 :]
+            if len(positions) == 1 and len(steps) == 1:
+                break
+            said = [raw for position in positions if (raw := _raw(message.fields(position), spot.field))]
+            if said:
+                alone = len(said) == 1 or spot.occurrence > 1
+                return f"{segment}-{step.place}", [] if alone else [_value(step, reading, raw) for raw in said]
         return "", []
 
     def place(self, name: str) -> str:
         """The first place of the field `name` within its segment, for a problem's text; empty when it has none."""
-        return next((step.place for known, step in self._steps.values() if known == name), "")
+        return self._written.get(name, "")
+
+
+@lru_cache(maxsize=512)
+def decided(group: str, name: str, key: str) -> Places:
+    """The origin of a value that the dialect decides where the message is silent, by its setting `key`."""
+    return Places(group, CONSTANT, {name: key}, ".")
+
+
+def _single(bits: Iterable[int]) -> Iterator[int]:
+    """The bits, each alone."""
+    for each in bits:
+        while each:
+            yield each & -each
+            each &= each - 1
+
+
+def _own(row: Row) -> tuple[Step, ...]:
+    return tuple(step for step in row.steps if step.spot.segment is None)
+
+
+def _value(step: Step, reading: Reading, raw: str) -> object:
+    found = step.read(reading, raw, step.spot.at)
+    return found.code if isinstance(found, Chosen) else found
 
 
 def _raw(fields: Sequence[str], number: int) -> str:
     return fields[number] if number < len(fields) else ""
-
-
-def _elsewhere(reading: Reading, step: Step, anchor: str | None, span: Span | None) -> str:
-    """The raw field of a segment other than the anchor: among the item's own, else before the first anchor."""
-    message = reading.message
-    positions = message.positions(step.segment or "")
-    if span is not None and positions:
-        own = positions[bisect_right(positions, span[0]) : bisect_left(positions, span[1])]
-        positions = own or positions[: bisect_left(positions, message.positions(anchor or "")[0])]
-    if step.occurrence > len(positions):
-        return ""
-    return _raw(message.fields(positions[step.occurrence - 1]), step.field)
-
-
-def _reader(name: str, group: str, rule: Rule, tables: Mapping[str, Table]) -> Read:
-    kind = GROUPS[group].fields[name]
-    if isinstance(kind, Composite):
-        return kind.read
-    if isinstance(kind, Coded):
-        return kind.choose(tables.get(kind.table, {}), kind.wanted)
-    return _single(kind, tuple(TRANSFORMS[each] for each in rule.transforms), tables)
-
-
-def _single(kind: Single, transforms: tuple[Transform, ...], tables: Mapping[str, Table]) -> Read:
-    parse = kind.parse
-    if kind.table:
-        parse = by_table(kind.table, tables.get(kind.table, {}), lenient=kind.lenient)
-
-    def read(reading: Reading, raw: str, at: At) -> object:
-        value = reading.leaf(raw, at)
-        if value is None or value is DELETE:
-            return value
-        for transform in transforms:
-            value = transform(value)
-        if not value:
-            return None
-        return parse(reading, value) if parse is not None else value
-
-    return read

@@ -15,6 +15,21 @@ class Unreadable(ValueError):
     """A value cannot be read as its kind. The text says what is wrong without the value, which may be a patient's."""
 
 
+class Unmapped(Unreadable):
+    """A code that a dialect's table does not have. `value` is the sender's code as written."""
+
+    def __init__(self, table: str, value: str) -> None:
+        super().__init__(f"not in the dialect's table {table}")
+        self.table = table
+        self.value = value
+
+
+LONGEST_CODE = 80
+"""Characters. What is longer is no code, and is not repeated anywhere."""
+CODE_UNMAPPED = "code-unmapped"
+"""The rule of problems with codes that no table has."""
+
+
 class At(NamedTuple):
     """A place within a field, counted from 0."""
 
@@ -34,6 +49,7 @@ class Reading:
         "escape",
         "message",
         "problems",
+        "read_before",
         "repetition",
         "subcomponent",
         "zone",
@@ -52,10 +68,23 @@ class Reading:
         self.context = f"{delimiters.field}{delimiters.encoding} {zone}"
         """What the meaning of a field's text depends on, beside the dialect."""
         self.problems: list[Problem] = []
+        self.read_before: dict[str, object] = {}
+        """Addresses that this message has said already: a patient's is mostly the guarantor's too."""
 
-    def problem(self, rule: str, where: str, text: str, code: str | None = None) -> None:
-        """Note what could not be used as it stands."""
-        self.problems.append(Problem(rule, where, text, code))
+    def problem(
+        self,
+        rule: str,
+        where: str,
+        text: str,
+        code: str | None = None,
+        *,
+        table: str | None = None,
+        value: str | None = None,
+    ) -> None:
+        """Note what could not be used as it stands; of a code that no table has, the table and the sender's code."""
+        if table is None or not value or len(value) > LONGEST_CODE or not value.isprintable():
+            table = value = None
+        self.problems.append(Problem(rule, where, text, code, table, value))
 
     def attribute(self, code: str, since: int, until: int | None = None) -> None:
         """Say that the item `code` has the problems from `since` to before `until`, counted from 0."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
 
-from gateway.encounter.change import Change, Content, Items, Mode, Places
+from gateway.encounter.change import Change, Content, Items, Places
 from gateway.encounter.identity import EncounterKey, Identifier
-from gateway.encounter.model import Charge, Coverage, Document, Guarantor, Patient, Provider, Visit
+from gateway.encounter.model import Coverage, Document, Guarantor, Patient, Provider, Visit
+from gateway.mappings.hl7v2.actions import DELETED, UNCHANGED, action_of, listed
+from gateway.mappings.hl7v2.charges import Charges
 from gateway.mappings.hl7v2.coded import CodedParts
 from gateway.mappings.hl7v2.mapped import FeedProfile, MappingError
+from gateway.mappings.hl7v2.moment import moment
 from gateway.mappings.hl7v2.plan import Values
 from gateway.mappings.hl7v2.reading import Reading
 
 _COVERAGES = TypeAdapter(tuple[Coverage, ...])
+_ACTION = 55
 _NUMBERS = {"account": "account", "visit": "number"}
 """What a feed's key calls the encounter's numbers, and their canonical fields."""
 
@@ -26,6 +30,8 @@ class Registration:
 
     key: EncounterKey
     identifiers: tuple[Identifier, ...]
+    mapping: str
+    """The version of the mapping that reads the message."""
     patient: Patient | None = None
     visit: Visit | None = None
     guarantor: Guarantor | None = None
@@ -33,18 +39,46 @@ class Registration:
     coverages: Items[Coverage] | None = None
     places: list[Places] = field(default_factory=list)
 
+    def leave_out(self, names: Collection[str]) -> None:
+        """Say nothing of these fields of the visit."""
+        if self.visit is None:
+            return
+        said = {name: getattr(self.visit, name) for name in self.visit.model_fields_set - set(names)}
+        self.visit = Visit.model_validate(said) if said else None
+        self.places = [kept for places in self.places if (kept := _without(places, names))]
+
+    def keep_person(self) -> None:
+        """Say nothing of the visit but its numbers, and nothing of who takes part in it."""
+        self.leave_out(Visit.model_fields.keys() - _NUMBERS.values())
+        self.providers = None
+        self.places = [places for places in self.places if places.group != "providers"]
+
+    def keep_numbers(self) -> None:
+        """Say nothing but the encounter's and the patient's numbers."""
+        self.patient = self.visit = self.guarantor = self.providers = self.coverages = None
+        names = Visit.model_fields.keys() - _NUMBERS.values()
+        numbers = (_without(places, names) for places in self.places if places.group == "visit")
+        self.places = [places for places in numbers if places]
+
     def change(
         self,
         message_id: int,
         reading: Reading,
         coded: CodedParts | None = None,
         *,
-        charges: Items[Charge] | None = None,
+        event: str,
+        cancels: tuple[str, ...] = (),
+        charges: Charges | None = None,
         documents: Items[Document] | None = None,
         contents: tuple[Content, ...] = (),
         places: Sequence[Places] = (),
     ) -> Change:
         """The Change that these and the family's own parts make."""
+        at = moment(reading)
+        if charges is None and reading.message.positions("FT1"):
+            reading.problem(
+                "charges-not-taken", "FT1[1]", "charges are taken from DFT messages only; have them sent so"
+            )
         return Change(
             message=message_id,
             key=self.key,
@@ -57,12 +91,33 @@ class Registration:
             coverages=self.coverages,
             diagnoses=coded.diagnoses if coded else None,
             procedures=coded.procedures if coded else None,
-            charges=charges,
+            charges=charges.items if charges else None,
             documents=documents,
             contents=contents,
             places=(*self.places, *(coded.places if coded else ()), *places),
             problems=tuple(reading.problems),
+            at=at,
+            mapping=self.mapping,
+            event=event,
+            cancels=cancels,
+            counted=charges.counted if charges else 0,
+            passed_over=charges.passed_over if charges else 0,
+            match=charges.match if charges else (),
         )
+
+
+def _without(places: Places, names: Collection[str]) -> Places | None:
+    """The places of a visit without those of the fields `names`; those of anything else as they are."""
+    if places.group != "visit" or not any(name in names for name in places.fields):
+        return places
+    fields = {name: place for name, place in places.fields.items() if name not in names}
+    return replace(places, fields=fields) if fields else None
+
+
+def has_number(reading: Reading, source: FeedProfile) -> bool:
+    """Whether the message has one of the numbers that the feed keys encounters by."""
+    said, _ = source.dialect.numbers.once(reading)
+    return any(isinstance(said.get(_NUMBERS[choice]), Identifier) for choice in source.key or source.dialect.key)
 
 
 def register(reading: Reading, source: FeedProfile, family: str) -> Registration:
@@ -74,12 +129,13 @@ def register(reading: Reading, source: FeedProfile, family: str) -> Registration
     whole = family in dialect.registration
     visit, places = (dialect.plans["visit"] if whole else dialect.numbers).once(reading)
     patient, patient_places = dialect.plans["patient"].once(reading)
-    registered = Registration(_key(reading, visit, source), _identifiers(visit, patient), places=[*places])
+    key, numbers = _key(reading, visit, source), _identifiers(visit, patient)
+    registered = Registration(key, numbers, dialect.version, places=[*places])
     if whole:
         registered.places += patient_places
         registered.visit = Visit.model_validate(visit) if visit else None
         registered.patient = _patient(patient)
-        _participants(reading, source, registered)
+        _participants(reading, source, registered, family)
     return registered
 
 
@@ -127,7 +183,7 @@ def _patient(values: Values) -> Patient | None:
     return Patient.model_validate(values) if values else None
 
 
-def _participants(reading: Reading, source: FeedProfile, registered: Registration) -> None:
+def _participants(reading: Reading, source: FeedProfile, registered: Registration, family: str) -> None:
     plans = source.dialect.plans
     guarantor, places = plans["guarantor"].once(reading)
     if guarantor:
@@ -137,7 +193,8 @@ def _participants(reading: Reading, source: FeedProfile, registered: Registratio
     if providers:
         registered.providers = tuple(p for value in providers.values() for p in _people(value))
         registered.places += places
-    registered.coverages = _coverages(reading, source, registered.places)
+    replaced = "coverages" in source.replaces(family)
+    registered.coverages = _coverages(reading, source, registered.places, replaced=replaced)
 
 
 def _people(value: object) -> tuple[Provider, ...]:
@@ -146,16 +203,20 @@ def _people(value: object) -> tuple[Provider, ...]:
     return (value,) if isinstance(value, Provider) else ()
 
 
-def _coverages(reading: Reading, source: FeedProfile, places: list[Places]) -> Items[Coverage] | None:
-    """The coverages of the message take the place of those before: IN1 is sent as a snapshot.
+def _coverages(
+    reading: Reading, source: FeedProfile, places: list[Places], *, replaced: bool
+) -> Items[Coverage] | None:
+    """The coverages of the message: all there are, where the feed sends them so; else each beside those before.
 
-    One that stands again word for word, as with each charge of a DFT, is the same.
+    One that stands again word for word, as with each charge of a DFT, is the same. IN1-55 (from version 2.9) may add,
+    update, delete or leave one alone.
     """
     plan = source.dialect.plans["coverages"]
     said: list[Values] = []
+    removed: list[str] = []
     known: set[frozenset[tuple[str, object]]] = set()
-    several = len(reading.message.positions("IN1")) > 1
-    for number, _, values, mask in plan.each(reading):
+    several, emptied = len(reading.message.positions("IN1")) > 1, False
+    for number, span, values, mask in plan.each(reading):
         if values.keys() <= {"rank"}:
             continue
         if several:
@@ -163,6 +224,23 @@ def _coverages(reading: Reading, source: FeedProfile, places: list[Places]) -> I
             if as_said in known:
                 continue
             known.add(as_said)
-        places += plan.places(mask, len(said), number)
-        said.append({"id": f"IN1[{number}]", **values})
-    return Items(_COVERAGES.validate_python(said), Mode.REPLACE) if said else None
+        if all(value is None for name, value in values.items() if name != "rank"):
+            emptied = True
+            continue
+        id = f"IN1[{number}]" if replaced else _coverage_id(values, number)
+        action = action_of(reading, span[0], _ACTION)
+        if action == DELETED:
+            removed.append(id)
+            emptied = True
+        elif action != UNCHANGED or replaced:
+            places += plan.places(mask, len(said), number)
+            said.append({"id": id, **values})
+    gone = () if replaced else tuple(removed)
+    return listed(_COVERAGES.validate_python(said), gone, replaced=replaced, emptied=emptied)
+
+
+def _coverage_id(values: Values, number: int) -> str:
+    """Names a coverage by payer and plan: said again, it takes its own place."""
+    payer = values.get("payer")
+    named = (payer.value if isinstance(payer, Identifier) else values.get("payer_name"), values.get("plan"))
+    return "/".join(str(part) for part in named if part) or f"IN1[{number}]"

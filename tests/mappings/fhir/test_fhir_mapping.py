@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.config import KeyChoice
+from gateway.encounter.apply import apply
 from gateway.encounter.billable import billable
-from gateway.encounter.change import Change, Mode, apply
+from gateway.encounter.change import Change, Mode
 from gateway.encounter.identity import EncounterKey, Identifier
 from gateway.encounter.model import (
     CodeSystem,

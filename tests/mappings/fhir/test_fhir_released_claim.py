@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Billing
+from gateway.encounter.apply import apply
 from gateway.encounter.billable import billable
-from gateway.encounter.change import Change, apply
+from gateway.encounter.change import Change
 from gateway.encounter.identity import EncounterKey
 from gateway.encounter.model import Charge, Diagnosis, DiagnosisUse, Encounter
 from gateway.mappings.errors import MappingError

@@ -11,9 +11,10 @@ import pytest
 from gateway.encounter.change import Change
 from gateway.mappings.hl7v2.dialect import Dialect, load_dialects
 from gateway.mappings.hl7v2.er7 import Er7Message
-from gateway.mappings.hl7v2.mapping import FeedProfile, map_message
+from gateway.mappings.hl7v2.mapping import FeedProfile, Mapped, map_message
 
 Says = Callable[..., Change]
+Maps = Callable[..., Mapped]
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +58,16 @@ def says(base: FeedProfile) -> Says:
         return mapped
 
     return change
+
+
+@pytest.fixture
+def maps(base: FeedProfile) -> Maps:
+    """What a message of these segments, beside MSH, is mapped to; by the base dialect unless another is given."""
+
+    def mapped(
+        type: str, *segments: str, source: FeedProfile = base, msh7: str = "20260120101500", message: int = 7
+    ) -> Mapped:
+        header = f"MSH|^~\\&|ADM|F|G|H|{msh7}||{type}|1|P|2.5.1"
+        return map_message(Er7Message.parse("\r".join((header, *segments)).encode()), source, message)
+
+    return mapped

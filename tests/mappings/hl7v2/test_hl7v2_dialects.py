@@ -10,6 +10,7 @@ from gateway.encounter.model import EncounterClass
 from gateway.mappings.hl7v2.dialect import Dialect, DialectError, load_dialects
 from gateway.mappings.hl7v2.fields import GROUPS, TABLES
 from gateway.mappings.hl7v2.path import Path as Er7Path
+from gateway.mappings.hl7v2.transforms import Applied
 from gateway.yamlfile import Mistake
 
 
@@ -21,7 +22,8 @@ def mistakes(directory: Path, text: str) -> list[Mistake]:
 
 
 def test_the_dialects_that_come_with_the_gateway(dialects: dict[str, Dialect]) -> None:
-    assert {"base", "epic"} <= dialects.keys()
+    wanted = "base epic oracle-health meditech athenahealth eclinicalworks encoder solventum-360 optum-encoder"
+    assert dialects.keys() == set(wanted.split())
     assert dialects["base"].key == ("account", "visit")
     assert dialects["epic"].key == ("account",)
     assert dialects["epic"].fields["charges"]["code"].paths == ("FT1-25",)
@@ -55,7 +57,8 @@ def test_short_and_long_forms_of_a_field(tmp_path: Path) -> None:
     assert visit["type"].paths == ("PV2-3",)
     assert visit["service"].paths == ("PV1-10", "PV1-11")
     assert visit["location"].paths == ()
-    assert (visit["disposition"].paths, visit["disposition"].transforms) == (("PV1-36",), ("digits",))
+    (disposition,) = visit["disposition"].alternatives
+    assert (disposition.path, disposition.transforms) == ("PV1-36", (Applied(name="digits"),))
     assert visit["account"].paths == ("PID-18",)
 
 
@@ -88,20 +91,167 @@ def test_codes_that_look_like_numbers_or_truth_values_stay_text(tmp_path: Path) 
         (
             "fields:\n  patient:\n    name: {from: PID-5, with: [upper]}\n",
             3,
-            "fields.patient.name.with",
-            "several",
-            "leave",
+            "fields.patient.name.with[0]",
+            "'upper'",
+            "comma-names",
         ),
         ("fields:\n  charges:\n    code: FT1[2]-7\n", 3, "fields.charges.code", "one occurrence", "FT1-"),
         ("fields: 1\n", 1, "fields", "not a mapping", "name: value"),
         ("tables:\n  sex: {F: W}\n", 2, "tables.sex.F", "'W' is not a value", "write one of"),
         ("tables:\n  encounter_class:\n    I: inpatent\n", 3, "tables.encounter_class.I", "'inpatent'", "inpatient?"),
-        ("tables:\n  nonsense: {}\n", 2, "tables.nonsense", "not known", "write one of"),
+        (
+            "fields:\n  patient:\n    address: {from: PID-11, with: [upper]}\n",
+            3,
+            "fields.patient.address.with",
+            "several",
+            "leave",
+        ),
+        ("tables:\n  nonsense: {}\n", 2, "tables.nonsense", "no field uses it", "write one of"),
+        ("tables:\n  encounterclass: {}\n", 2, "tables.encounterclass", "no field", "did you mean encounter_class?"),
+        ("tables:\n  No Name: {}\n", 2, "tables.No Name", "not the name of a table", "lower-case"),
+        (
+            "fields:\n  visit:\n    type: {from: PV1-18, table: kinds}\n",
+            3,
+            "fields.visit.type.table",
+            "'kinds'",
+            "tables.",
+        ),
+        (
+            "fields:\n  visit:\n    encounter_class: {from: PV1-18, table: kinds}\ntables:\n  kinds:\n    X: opd\n",
+            6,
+            "tables.kinds.X",
+            "'opd' is not a value",
+            "outpatient",
+        ),
+        (
+            "fields:\n  charges:\n    code: {from: FT1-25, table: kinds}\n",
+            3,
+            "fields.charges.code.table",
+            "several",
+            "out",
+        ),
+        ("fields:\n  visit:\n    type: {with: [upper]}\n", 3, "fields.visit.type.from", "is missing", "from:"),
+        (
+            "fields:\n  visit:\n    type: [{when: {present: PV1-2}}]\n",
+            3,
+            "fields.visit.type[0].path",
+            "missing",
+            "path:",
+        ),
+        (
+            "fields:\n  visit:\n    type: [{path: PV1-2, whem: {}}]\n",
+            3,
+            "fields.visit.type[0].whem",
+            "not known",
+            "when?",
+        ),
+        (
+            "fields:\n  visit:\n    type: {from: PV1-2, when: {}}\n",
+            3,
+            "fields.visit.type.when",
+            "not a condition",
+            "FT1-",
+        ),
+        (
+            "fields:\n  visit:\n    type: {from: PV1-2, when: {PV1-18: []}}\n",
+            3,
+            "fields.visit.type.when.PV1-18",
+            "empty",
+            "one",
+        ),
+        (
+            "fields:\n  visit:\n    type: {from: PV1-2, when: {PV118: A}}\n",
+            3,
+            "fields.visit.type.when.PV118",
+            "'PV118' is not a path",
+            "PID-3",
+        ),
+        (
+            "fields:\n  visit:\n    type: {from: PV1-2, when: {PV1-18: {nor: A}}}\n",
+            3,
+            "fields.visit.type.when.PV1-18.nor",
+            "not known",
+            "not",
+        ),
+        (
+            "fields:\n  charges:\n    units: {from: FT1-10, when: {absent: 'FT1[2]-4'}}\n",
+            3,
+            "fields.charges.units.when.absent",
+            "one occurrence",
+            "FT1-",
+        ),
+        (
+            "fields:\n  visit:\n    admitted: {value: '20260101'}\n",
+            3,
+            "fields.visit.admitted.value",
+            "constant",
+            "path",
+        ),
+        (
+            "fields:\n  visit:\n    encounter_class: [PV1-2, {value: opd}]\n",
+            3,
+            "fields.visit.encounter_class[1].value",
+            "'opd'",
+            "outpatient",
+        ),
+        (
+            "fields:\n  charges:\n    units: [FT1-10, {value: one}]\n",
+            3,
+            "fields.charges.units[1].value",
+            "'one'",
+            "sender",
+        ),
+        ("fields:\n  visit:\n    type: [PV1-2, B-1]\n", 3, "fields.visit.type[1]", "'B-1' is not a path", "SEG"),
+        (
+            f"fields:\n  visit:\n    type: [{', '.join(['PV1-2'] * 9)}]\n",
+            3,
+            "fields.visit.type",
+            "more than 8",
+            "leave",
+        ),
+        (
+            "fields:\n  visit:\n    type: {from: PV1-2, with: [{pad: x}]}\n",
+            3,
+            "fields.visit.type.with[0]",
+            "fit",
+            "{pad: 2}",
+        ),
+        (
+            "fields:\n  visit:\n    type: {from: PV1-2, with: [pad]}\n",
+            3,
+            "fields.visit.type.with[0]",
+            "no parameter",
+            "pad",
+        ),
+        (
+            "fields:\n  visit:\n    type: {from: PV1-2, with: [{upper: 2}]}\n",
+            3,
+            "fields.visit.type.with[0]",
+            "takes no",
+            "upper alone",
+        ),
+        (
+            "fields:\n  visit:\n    type: {from: PV1-2, with: [{date: MM/DD}]}\n",
+            3,
+            "fields.visit.type.with[0]",
+            "fit",
+            "YYYY",
+        ),
+        ("snapshot: {BAR: [diagnosis]}\n", 1, "snapshot.BAR[0]", "'diagnosis'", "did you mean diagnoses?"),
+        ("snapshot: {BRA: [diagnoses]}\n", 1, "snapshot.BRA", "not known", "BAR"),
+        ("snapshot: [BAR]\n", 1, "snapshot", "not a mapping", "name: value"),
+        ("credits: {match: [cod]}\n", 1, "credits.match[0]", "'cod'", "did you mean code?"),
+        ("credits: {}\n", 1, "credits.match", "missing", "code, start"),
+        ("only: {charge: {FT1-6: CG}}\n", 1, "only.charge", "not known", "did you mean charges?"),
+        ("only: {charges: FT1-6}\n", 1, "only.charges", "not a condition", "FT1-25.3"),
+        ("confirm: {fields.charges.cod: where it is}\n", 1, "confirm.fields.charges.cod", "not a setting", "fields."),
+        ("confirm: {key: }\nkey: [a]\n", 2, "key[0]", "'a' is not known", "account"),
+        ("charge_codes:\n  X1: 71046\n", 2, "charge_codes.X1", "not a mapping", "name: value"),
         ("charge_codes:\n  X1: {code: '1', system: cbt}\n", 2, "charge_codes.X1.system", "'cbt'", "cpt"),
         ("charge_codes:\n  X1: {system: cpt}\n", 2, "charge_codes.X1.code", "is missing", "code"),
         ("extends: base\nextends: base\n", 2, "extends", "twice", "keep one"),
         ("a: [1\nb: 2\n", 2, "", "not YAML", "indentation"),
-        ("final: &x [DFT]\nreplace: *x\n", 2, "replace", "alias", "write the value out"),
+        ("final: &x [DFT]\nregistration: *x\n", 2, "registration", "alias", "write the value out"),
         ("- 1\n", 1, "", "not a mapping", "key: value"),
     ],
 )
@@ -143,7 +293,7 @@ def test_a_site_cannot_take_a_name_that_is_there(tmp_path: Path) -> None:
     ("content", "told"),
     [
         (b"\xff\xfe\x00", ":1: is not UTF-8 text"),
-        (b"a: " + b"x" * 300_000, ": is larger than 256 KiB"),
+        (b"a: " + b"x" * 1_100_000, ": is larger than 1 MiB"),
         (b"[" * 5000, ":1: is nested too deeply"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.encounter.apply import apply
 from gateway.encounter.change import Change
 from gateway.encounter.model import Document, DocumentKind, DocumentStatus
 from gateway.mappings.hl7v2 import rtf
@@ -147,3 +148,70 @@ def test_without_txa_there_is_no_document(base: FeedProfile) -> None:
     with pytest.raises(MappingError) as raised:
         map_message(Er7Message.parse(payload), base, 1)
     assert (raised.value.code, raised.value.where) == ("no-document", "TXA")
+
+
+@pytest.mark.parametrize("event", [f"T{n:02}" for n in range(1, 12)])
+def test_every_event_gives_its_document(says: Says, event: str) -> None:
+    change = note(says, txa(), "OBX|1|TX|||Text", type=f"MDM^{event}")
+    cancelled = DocumentStatus.CANCELLED if event == "T11" else DocumentStatus.FINAL
+    assert (only(change).id, only(change).status, change.event) == ("D1", cancelled, event)
+
+
+@pytest.mark.parametrize(
+    ("event", "parent", "replaces", "appends"),
+    [
+        ("T02", "D0", None, None),
+        ("T05", "D0", None, "D0"),
+        ("T06", "D0", None, "D0"),
+        ("T07", "D0", "D0", None),
+        ("T08", "D1", None, None),
+        ("T09", "D0", "D0", None),
+        ("T10", "D0", "D0", None),
+        ("T10", "", None, None),
+        ("T06", "D1", None, None),
+    ],
+)
+def test_what_the_parent_is_to_a_document(
+    says: Says, event: str, parent: str, replaces: str | None, appends: str | None
+) -> None:
+    document = only(note(says, txa(parent=parent), type=f"MDM^{event}"))
+    assert (document.replaces, document.appends) == (replaces, appends)
+
+
+PDF = "OBX|2|ED|||^AP^PDF^Base64^" + base64.b64encode(b"%PDF-1").decode()
+
+
+def test_a_notice_of_a_new_status_keeps_the_words(says: Says) -> None:
+    first = apply(None, note(says, txa(status="DI"), "OBX|1|TX|||Text", PDF))
+    second = apply(first, note(says, txa(status="AU"), type="MDM^T03"))
+    assert [d.status for d in second.documents] == [DocumentStatus.FINAL, DocumentStatus.PRELIMINARY]
+    assert [d.digest for d in second.documents] == [d.digest for d in first.documents]
+
+
+def test_a_cancel_takes_the_document_and_its_files_back(says: Says) -> None:
+    first = apply(None, note(says, txa(), "OBX|1|TX|||Text", PDF))
+    other = apply(first, note(says, txa(id="D10"), "OBX|1|TX|||Text"))
+    after = apply(other, note(says, txa(), type="MDM^T11"))
+    assert [(d.id, d.status) for d in after.documents] == [
+        ("D10", DocumentStatus.FINAL),
+        ("D1", DocumentStatus.CANCELLED),
+    ]
+    assert after.documents[1].digest == first.documents[0].digest, "what was known is kept"
+
+
+def test_content_that_is_sent_again_may_have_fewer_files(says: Says) -> None:
+    first = apply(None, note(says, txa(), "OBX|1|TX|||Text", PDF))
+    after = apply(first, note(says, txa(), "OBX|1|TX|||New text", type="MDM^T08"))
+    assert [d.id for d in after.documents] == ["D1"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_replaced_document_no_longer_counts(says: Says, late: bool) -> None:
+    old = note(says, txa(), "OBX|1|TX|||Text", PDF)
+    new = note(says, txa(id="D2", parent="D1"), "OBX|1|TX|||Better", type="MDM^T10")
+    after = apply(apply(None, new), old) if late else apply(apply(None, old), new)
+    assert {d.id: d.status for d in after.documents} == {
+        "D1": DocumentStatus.CANCELLED,
+        "D1~1": DocumentStatus.CANCELLED,
+        "D2": DocumentStatus.FINAL,
+    }

@@ -11,7 +11,7 @@ from gateway.mappings.hl7v2.er7 import Er7Message
 from gateway.mappings.hl7v2.writer import escape, message, segment
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)
-SPECIAL = st.text(alphabet='|^~\\&#$@!\r\n\t"XFSTREPHN.br0D12A é\x0b\x1c\x7f\x85', max_size=40)
+SPECIAL = st.text(alphabet='|^~\\&#$@!\r\n\t"XFSTREPHNCM.br02448D12A é\x0b\x1c\x7f\x85', max_size=40)
 OTHERS = st.sampled_from([STANDARD, read_delimiters("|", "^~\\&#"), read_delimiters("*", "@!/%")])
 
 
@@ -30,7 +30,10 @@ OTHERS = st.sampled_from([STANDARD, read_delimiters("|", "^~\\&#"), read_delimit
         ("\\X4\\", "\\X4\\"),
         ("\\", "\\"),
         ("\\X00\\", "\ufffd"),
-        ("\\C2842\\", "\\C2842\\"),
+        ("\\C9999\\x", "\\C9999\\x"),
+        ("a\\M2442\\;3ED\\C2842\\\\F\\é", "a山田|é"),
+        ("\\M2442\\odd", "\\M2442\\odd"),
+        ("\\E\\M2442\\E\\;3ED", "\\M2442\\;3ED"),
         ("\\P\\", "#"),
     ],
 )

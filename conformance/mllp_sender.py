@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -68,6 +69,21 @@ def control_id(payload: bytes) -> str:
     return fields[9].decode("utf-8", "replace") if len(fields) > 9 else ""
 
 
+def sender_tls(ca: Path, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """TLS of a sender that trusts what comes from `ca`, and shows `certificate` when it is asked for one."""
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def asks_for_both(payload: bytes) -> bool:
+    """Whether a message that is taken gets two answers: MSH-15 and MSH-16 both ask for one (AL, SU)."""
+    header = payload.replace(b"\n", b"\r").lstrip(b"\xef\xbb\xbf\r \t").split(b"\r", 1)[0]
+    fields = header.split(header[3:4]) if len(header) > 3 else []
+    return {*fields[14:16]} <= {b"AL", b"SU"} and len(fields) > 15
+
+
 class MllpSender:
     """One connection, opened by `async with` or `connect`. A time-out closes it, so that no late reply is misread."""
 
@@ -112,6 +128,21 @@ class MllpSender:
             await self.close()
             raise WrongAcknowledgement("MSA-2 of the reply is not MSH-10 of the message")
         return acknowledgement
+
+    async def send_enhanced(self, payload: bytes) -> tuple[Acknowledgement, Acknowledgement | None]:
+        """Send a message that asks for both answers (MSH-15 and MSH-16 say AL): what was said of the commit, and by the
+        application, which says nothing of a message that was not taken. Raises as `send` does.
+        """
+        commit = await self.send(payload)
+        if not commit.code.startswith("C"):
+            raise WrongAcknowledgement("the first answer is not of the commit")
+        if not commit.accepted:
+            return commit, None
+        application = Acknowledgement.parse(await self.read())
+        if application.control != control_id(payload) or application.code.startswith("C"):
+            await self.close()
+            raise WrongAcknowledgement("the second answer is not the application's to this message")
+        return commit, application
 
     async def write(self, raw: bytes) -> None:
         """Write bytes as they are: half a frame, several frames, no frame at all."""

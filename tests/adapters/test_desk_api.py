@@ -19,14 +19,14 @@ from desk_world import CODER, DIGEST, KEY, NOTE, SUPERVISOR, Person, World, draf
 
 from gateway.access.roles import Role
 from gateway.adapters.desk.api import DeskApi
+from gateway.adapters.desk.messages_api import MessagesApi
 from gateway.adapters.http.routing import Route
 from gateway.adapters.http.server import HttpServer
 from gateway.config import Endpoint, Http
+from gateway.desk.messages import MessageDesk
 from gateway.desk.settling import Settling
-from gateway.message import Format, Message, MessageState
+from gateway.desk.work import Work
 from gateway.release.model import Delivery, DeliveryState, Result
-from gateway.replay import NotReplayable
-from gateway.store.interface import MessageQuery, StoreFault
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BIG = 2**62 + 1
@@ -41,30 +41,6 @@ PEOPLE = {
 class Tokens:
     def authenticate(self, header: str | None) -> Person | None:
         return PEOPLE.get(header or "")
-
-
-class Messages:
-    def __init__(self) -> None:
-        self.kept = [
-            Message(BIG + n, "epic", Format.HL7V2, "DFT^P03", f"c{n}", NOW, MessageState.SET_ASIDE, b"PID|SMITH")
-            for n in range(3)
-        ]
-        self.asked: list[MessageQuery] = []
-        self.down = False
-
-    async def messages(self, query: MessageQuery) -> list[Message]:
-        self.asked.append(query)
-        if self.down:
-            raise StoreFault("/var/gateway.db")
-        return self.kept[: query.limit]
-
-    async def message(self, id: int) -> Message | None:
-        return next((m for m in self.kept if m.id == id), None)
-
-    async def replay(self, message_id: int, actor: str) -> int:
-        if message_id == BIG + 1:
-            raise NotReplayable("it is replayed already")
-        return message_id + 100
 
 
 class Trail:
@@ -91,17 +67,16 @@ class Outbox:
     async def send_again(self, delivery: Delivery, *, actor: str) -> None: ...
 
 
-def api(here: World, messages: Messages | None = None, trail: Trail | None = None) -> DeskApi:
+def api(here: World, trail: Trail | None = None) -> DeskApi:
     outbox: Any = Outbox()
-    return DeskApi(here.desk, here.queries, Settling(outbox, outbox), messages or Messages(), trail or Trail())
+    messages = MessagesApi(MessageDesk(here.store, here.work.clock, here.work.ids, lambda: None))
+    return DeskApi(here.desk, here.queries, Settling(outbox, outbox), messages, trail or Trail())
 
 
 @asynccontextmanager
-async def serving(
-    messages: Messages | None = None, trail: Trail | None = None
-) -> AsyncIterator[tuple[httpx.AsyncClient, World]]:
+async def serving(trail: Trail | None = None) -> AsyncIterator[tuple[httpx.AsyncClient, World]]:
     here = await world()
-    routes = api(here, messages, trail).routes()
+    routes = api(here, trail).routes()
     server = HttpServer(routes, Tokens(), Http(listen=Endpoint(host="127.0.0.1", port=0)))
     host, port = await server.start()
     headers = {"Authorization": "Bearer supervisor"}
@@ -142,7 +117,7 @@ async def test_the_permission_of_each_door_is_asked_for() -> None:
         wrong = {"fingerprint": "0" * 64}
         refused = [
             await client.post(f"/encounters/{KEY}/approve", json=wrong, headers=by("coder")),
-            await client.get("/messages"),
+            await client.get("/messages", headers=by("coder")),
             await client.get("/audit/events"),
             await client.get("/worklist", headers=by("operator")),
             await client.get("/worklist", headers=by("nobody")),
@@ -203,28 +178,9 @@ async def test_a_document_comes_as_an_attachment_that_no_browser_runs() -> None:
     assert missing.status_code == 404
 
 
-async def test_messages_are_listed_without_their_payload_and_replayed() -> None:
-    messages = Messages()
-    async with serving(messages) as (client, _):
-        page = await client.get("/messages", params={"limit": 3, "state": "set-aside"}, headers=by("operator"))
-        one = await client.get(f"/messages/{BIG}", headers=by("operator"))
-        replayed = await client.post(f"/messages/{BIG}/replay", headers=by("operator"))
-        refused = await client.post(f"/messages/{BIG + 1}/replay", headers=by("operator"))
-        unknown = await client.post("/messages/1/replay", headers=by("operator"))
-        wrong = await client.get("/messages?state=lost", headers=by("operator"))
-        messages.down = True
-        down = await client.get("/messages", headers=by("operator"))
-    assert (page.json()["next"], page.json()["items"][0]["id"]) == (str(BIG + 2), str(BIG))
-    assert b"SMITH" not in page.content + one.content
-    assert messages.asked[0] == MessageQuery(state=MessageState.SET_ASIDE, limit=3)
-    assert (replayed.status_code, replayed.json()) == (202, {"message": str(BIG + 100)})
-    assert [a.status_code for a in (refused, unknown, wrong, down)] == [409, 404, 400, 503]
-    assert b"/var" not in down.content
-
-
 async def test_the_trail_is_streamed_to_compliance() -> None:
     trail = Trail()
-    async with serving(None, trail) as (client, _):
+    async with serving(trail) as (client, _):
         parameters = {"encounter": KEY, "since": "2026-03-01T00:00:00+00:00"}
         answer = await client.get("/audit/events", params=parameters, headers=by("compliance"))
         wrong = await client.get("/audit/events?since=yesterday", headers=by("compliance"))
@@ -266,7 +222,8 @@ async def test_the_description_is_public_and_whole() -> None:
 @pytest.fixture
 def routes() -> tuple[Route, ...]:
     made: Any = World.__new__(World)
-    made.desk = made.queries = None
+    made.desk = made.queries = made.store = None
+    made.work = Work(*[None] * 4)
     return api(made).routes()
 
 

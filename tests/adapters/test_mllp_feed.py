@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.mllp_sender import Acknowledgement, MllpSender, frame
-from gateway.adapters.mllp.feed import FeedReceiver
 from gateway.adapters.mllp.server import Limits, MllpServer
 from gateway.audit.events import Event
 from gateway.clock import Ids
 from gateway.intake import Backlog, Intake
 from gateway.message import Message
+from gateway.promise import Promise, promised
+from gateway.reception import Reception
 from gateway.store import open_store
 from gateway.store.interface import MessageQuery, ResourceVersion, Store, StoreFault, UncertainCommit, Unstorable
 
@@ -54,7 +55,10 @@ class Keeper:
     asked: int = 0
     committed: int = 0
 
-    async def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Message:
+    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Promise[Message]:
+        return promised(self._keep(message, event, resource))
+
+    async def _keep(self, message: Message, event: Event, resource: ResourceVersion | None) -> Message:
         self.asked += 1
         await self.door.wait()
         if self.fault is not None:
@@ -91,7 +95,7 @@ class Fed:
 
 
 @asynccontextmanager
-async def feeding(*feeds: str) -> AsyncIterator[Fed]:
+async def feeding(*feeds: str, silence: bool = False) -> AsyncIterator[Fed]:
     store = open_store("sqlite://")
     await store.open()
     fed = Fed(Keeper(store), Backlog(HIGH_WATER))
@@ -101,7 +105,10 @@ async def feeding(*feeds: str) -> AsyncIterator[Fed]:
     servers: list[MllpServer] = []
     try:
         for name in feeds or ("epic",):
-            receiver = FeedReceiver(name, intake, clock, lambda feed, outcome, _: fed.told.append((feed, outcome)))
+            told = fed.told
+            receiver = Reception(
+                name, intake, clock, lambda feed, outcome, _, told=told: told.append((feed, outcome)), silence=silence
+            )
             server = MllpServer(name, receiver, Limits(LIMIT, 60, 60, 50))
             fed.addresses[name] = await server.start("127.0.0.1", 0)
             fed.backlog.listen(server.congestion)
@@ -304,14 +311,16 @@ headers = st.builds(
 
 
 class Nothing:
-    async def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Message:
-        return message
+    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Promise[Message]:
+        kept: Promise[Message] = Promise()
+        kept.set_result(message)
+        return kept
 
 
 @given(st.one_of(st.binary(max_size=200), headers, headers.map(lambda b: b.replace(b"|", b"^", 1))))
 def test_whatever_the_bytes_there_is_one_answer_that_fits_its_frame(payload: bytes) -> None:
     intake = Intake(Nothing(), Backlog(1_000_000), Ticking(), Ids())  # type: ignore[arg-type]
-    receiver = FeedReceiver("epic", intake, Ticking())
+    receiver = Reception("epic", intake, Ticking())
 
     async def answers() -> list[bytes]:
         return [await receiver.receive(payload), receiver.refuse(payload[:100], "too long")]

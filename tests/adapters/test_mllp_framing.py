@@ -75,3 +75,40 @@ def test_a_peer_that_never_starts_a_frame_is_told_apart() -> None:
     requests = [b"GET / HTTP/1.1\r\n" * 64] * (STRAY_LIMIT // 1000 + 2)
     with pytest.raises(NotMllp):
         fed(Framer(100), *requests)
+
+
+def test_a_start_block_that_begins_a_message_inside_a_frame_begins_it_anew() -> None:
+    framer = Framer(100)
+    assert fed(framer, b"\x0bMSH|half", b"\x0bMSH|whole\x1c\r") == [b"MSH|whole"]
+    assert framer.given_up == 1
+    assert Framer(100).feed(b"\x0bMSH|half\x0bBHS|whole\x1c\r") == [b"BHS|whole"]
+
+
+def test_a_new_beginning_is_seen_however_it_is_sliced() -> None:
+    stream = b"\x0bMSH|given up\x0bMSH|A\x0bMSH|B\x1c\r" + frame(b"MSH|C")
+    for size in range(1, len(stream) + 1):
+        parts = (stream[at : at + size] for at in range(0, len(stream), size))
+        assert fed(Framer(100), *parts) == [b"MSH|B", b"MSH|C"]
+
+
+def test_such_a_byte_in_a_text_is_part_of_it() -> None:
+    note = b"MSH|OBX|first line\x0bsecond line\x0bMS"
+    framer = Framer(100)
+    assert framer.feed(frame(note)) == [note]
+    assert fed(Framer(100), b"\x0b", note, b"\x1c\r") == [note]
+    assert framer.given_up == 0
+
+
+def test_what_was_given_up_does_not_count_against_the_limit() -> None:
+    framer = Framer(40)
+    assert fed(framer, b"\x0bMSH|" + b"x" * 30, b"\x0bMSH|" + b"y" * 30 + b"\x1c\r") == [b"MSH|" + b"y" * 30]
+    with pytest.raises(FrameTooLong):
+        fed(Framer(40), b"\x0bMSH|" + b"x" * 30, b"\x0bnot a message" + b"y" * 30)
+
+
+def test_what_is_held_is_told() -> None:
+    framer = Framer(100)
+    framer.feed(b"\x0bMSH|half")
+    assert framer.held == len(b"MSH|half")
+    framer.feed(b"\x1c\r")
+    assert framer.held == 0

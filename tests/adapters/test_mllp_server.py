@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +13,9 @@ import pytest
 from conformance.mllp_sender import MllpSender, frame
 from gateway.adapters.mllp import server as server_module
 from gateway.adapters.mllp.framing import STRAY_LIMIT
-from gateway.adapters.mllp.server import IN_FLIGHT, Limits, MllpServer
+from gateway.adapters.mllp.incoming import IN_FLIGHT, Limits
+from gateway.adapters.mllp.server import Cut, MllpServer
+from gateway.promise import Promise, promised
 
 LIMIT = 64 * 1024
 FRAME, IDLE = 30.0, 3600.0
@@ -32,14 +34,17 @@ class Scripted:
     gates: dict[bytes, asyncio.Event] = field(default_factory=dict)
     seen: list[bytes] = field(default_factory=list)
     padding: int = 0
+    silent: bool = False
 
-    def receive(self, message: bytes) -> Awaitable[bytes]:
+    def receive(self, message: bytes) -> Promise[bytes]:
         self.seen.append(message)
-        return self._answer(message)
+        return promised(self._answer(message))
 
     async def _answer(self, message: bytes) -> bytes:
         if message in self.gates:
             await self.gates[message].wait()
+        if self.silent:
+            return b""
         if message == b"fail":
             raise RuntimeError("as told")
         return b"re:" + message + b"." * self.padding
@@ -336,6 +341,84 @@ async def test_a_stop_does_not_wait_for_ever() -> None:
         async with asyncio.timeout(2):
             await served.server.stop(grace=0.05)
         assert await busy.closed_by_receiver()
+
+
+async def test_one_address_has_no_more_than_its_share() -> None:
+    cut: list[Cut] = []
+    server = MllpServer("feed", Scripted(), Limits(LIMIT, IDLE, FRAME, 10, per_address=2), on_cut=cut.append)
+    address = await server.start("127.0.0.1", 0)
+    try:
+        async with MllpSender(*address) as first, MllpSender(*address):
+            async with MllpSender(*address) as third:
+                assert await third.closed_by_receiver()
+            assert cut == [Cut.ADDRESS]
+            await first.write(frame(b"A"))
+            assert await first.read() == b"re:A"
+        await until(lambda: server.connections == 0)
+        async with MllpSender(*address) as again:
+            await again.write(frame(b"B"))
+            assert await again.read() == b"re:B"
+    finally:
+        await server.stop(grace=1.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+    ],
+)
+def test_all_addresses_of_a_peer_count_as_one(one: str, other: str, alike: bool) -> None:
+    assert (server_module._network(one) == server_module._network(other)) is alike
+
+
+async def test_unfinished_frames_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that holds the most is cut; the others end their frames."""
+    monkeypatch.setattr(server_module, "HELD_BYTES", 100_000)
+    async with serving() as served, served.sender() as large, served.sender() as small:
+        await small.write(b"\x0b" + b"s" * 20_000)
+        await large.write(b"\x0b" + b"l" * 65_000)
+        await until(lambda: served.server.held == 85_000)
+        async with served.sender() as third:
+            await third.write(b"\x0b" + b"t" * 60_000)
+            await until(lambda: served.server.connections == 2)
+            await small.write(b"\x1c\r")
+            assert await small.read() == b"re:" + b"s" * 20_000
+        await until(lambda: served.server.held == 0)
+
+
+async def test_a_frame_that_is_begun_anew_has_no_more_time_than_one() -> None:
+    async with serving() as served, served.sender() as sender:
+        for _ in range(3):
+            await sender.write(b"\x0bMSH|half")
+            await turns()
+            await served.pass_(FRAME / 2)
+        await until(lambda: served.server.connections == 0)
+
+
+async def test_a_connection_is_kept_alive_by_tcp() -> None:
+    async with serving() as served, served.sender() as sender:
+        await sender.write(frame(b"A"))
+        await sender.read()
+        (connection,) = served.server._connections
+        accepted = connection._transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+
+
+async def test_no_answer_is_no_frame() -> None:
+    async with serving() as served, served.sender() as sender:
+        served.receiver.silent = True
+        await sender.write(frame(b"A"))
+        await until(lambda: served.receiver.seen)
+        served.receiver.silent = False
+        await sender.write(frame(b"B"))
+        assert await sender.read() == b"re:B"
 
 
 async def test_a_port_that_is_taken_is_told() -> None:

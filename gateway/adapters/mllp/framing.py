@@ -4,6 +4,7 @@ from __future__ import annotations
 
 START = b"\x0b"
 END = b"\x1c\r"
+_MESSAGE_STARTS = (b"\x0bMSH", b"\x0bFHS", b"\x0bBHS")
 
 STRAY_LIMIT = 64 * 1024
 """Bytes that a connection may send between two frames; a peer that sends more does not speak MLLP."""
@@ -39,7 +40,8 @@ class Framer:
     """Cuts a stream into frames. Feed it whatever arrives; it holds at most one unfinished frame.
 
     Bytes between frames (a stray CR LF, keep-alive noise) are passed over. A block that ends without its carriage
-    return is ended by the next block's start, as some senders do.
+    return is ended by the next block's start, as some senders do. A start block and a message's first segment inside a
+    frame are the sender's new beginning: what came before it was given up. Any other such byte is part of a text.
     """
 
     def __init__(self, limit: int) -> None:
@@ -48,6 +50,13 @@ class Framer:
         self._inside = False
         self._scanned = 0
         self._stray = 0
+        self.given_up = 0
+        """How many frames were begun anew before they ended."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of the unfinished frame."""
+        return len(self._buffer)
 
     @property
     def begun(self) -> bool:
@@ -74,25 +83,41 @@ class Framer:
         return messages
 
     def _whole(self, data: bytes) -> list[bytes]:
-        if len(data) - 3 > self._limit:
-            raise FrameTooLong(data[1:1025], self._limit)
-        return [data[1:-2]]
+        message = data[1:-2]
+        if message.find(START) >= 0:
+            message = self._begun_anew(message)
+        if len(message) > self._limit:
+            raise FrameTooLong(message[:1024], self._limit)
+        return [message]
 
     def _next(self) -> bytes | None:
         if not self._inside and not self._enter():
             return None
         end, skip = self._end()
         if end < 0:
-            if len(self._buffer) > self._limit:
-                raise FrameTooLong(bytes(self._buffer[:1024]), self._limit)
-            self._scanned = max(0, len(self._buffer) - 1)
+            self._hold()
             return None
-        if end > self._limit:
-            raise FrameTooLong(bytes(self._buffer[:1024]), self._limit)
-        message = bytes(self._buffer[:end])
+        message = self._begun_anew(bytes(self._buffer[:end]))
+        if len(message) > self._limit:
+            raise FrameTooLong(message[:1024], self._limit)
         del self._buffer[: end + skip]
         self._inside = False
         return message
+
+    def _hold(self) -> None:
+        """Wait for the rest, unless it is too long whatever comes."""
+        if len(self._buffer) > self._limit:
+            self._buffer[:] = self._begun_anew(bytes(self._buffer))
+            if len(self._buffer) > self._limit:
+                raise FrameTooLong(bytes(self._buffer[:1024]), self._limit)
+        self._scanned = max(0, len(self._buffer) - 1)
+
+    def _begun_anew(self, message: bytes) -> bytes:
+        at = max(message.rfind(start) for start in _MESSAGE_STARTS)
+        if at < 0:
+            return message
+        self.given_up += 1
+        return message[at + 1 :]
 
     def _enter(self) -> bool:
         start = self._buffer.find(START)

@@ -1,0 +1,1 @@
+"""A feed that comes as files in a directory."""

@@ -7,8 +7,8 @@ the receiver removes duplicates, or says that it has nothing; otherwise a person
 
 from __future__ import annotations
 
-from gateway.delivery.lane import Lane, Pace
+from gateway.delivery.lane import Lane, LaneState, Pace
 from gateway.delivery.outbox import Outbox
 from gateway.delivery.ports import Casework, DeliveryStore, Destination, Renderer
 
-__all__ = ["Casework", "DeliveryStore", "Destination", "Lane", "Outbox", "Pace", "Renderer"]
+__all__ = ["Casework", "DeliveryStore", "Destination", "Lane", "LaneState", "Outbox", "Pace", "Renderer"]

@@ -9,6 +9,7 @@ from datetime import datetime
 from gateway.clock import Clock
 from gateway.delivery.lane import Lane, Pace
 from gateway.delivery.ports import Casework, DeliveryStore
+from gateway.delivery.suspensions import Suspensions
 from gateway.logs import logger
 from gateway.mappings.x12.problem import Unwritable
 from gateway.release.model import Claim, Delivery, DeliveryState, Outcome, Result
@@ -29,6 +30,7 @@ class Attempts:
         casework: Casework,
         clock: Clock,
         pace: Pace,
+        suspensions: Suspensions,
         *,
         owner: str,
         epoch: int,
@@ -38,6 +40,7 @@ class Attempts:
         self._casework = casework
         self._clock = clock
         self._pace = pace
+        self._suspensions = suspensions
         self._owner = owner
         self.epoch = epoch
         self._jitter = jitter
@@ -55,7 +58,11 @@ class Attempts:
         outcome = await self._send(lane, intent, payload, resend)
         now = self._clock.now()
         due = now + lane.heard(outcome, intent.attempts, now, self._pace, self._jitter)
-        if outcome.result is Result.UNKNOWN or (resend and outcome.result is Result.NOT_SENT):
+        if outcome.suspends:
+            await self._suspend(lane, outcome)
+        if outcome.parked:
+            log.warning("delivery.needs_person", destination=lane.name, delivery=intent.id)
+        elif outcome.result is Result.UNKNOWN or (resend and outcome.result is Result.NOT_SENT):
             lane.look_by(due)
         await self.settle(intent, outcome, due=due, resend=resend)
 
@@ -74,6 +81,15 @@ class Attempts:
             except StoreFault as fault:
                 await self._store_pause(fault)
         return False
+
+    async def _suspend(self, lane: Lane, outcome: Outcome) -> None:
+        """Stop the lane, until that stands in the store too."""
+        while True:
+            try:
+                await self._suspensions.suspend(lane, actor=GATEWAY, reason=outcome.text)
+                return
+            except StoreFault as fault:
+                await self._store_pause(fault)
 
     def store_heard(self, what: str, fault: StoreFault | None) -> None:
         """Whether the store could read or commit: one line when it no longer can, one when it can again."""

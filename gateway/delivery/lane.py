@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from gateway.delivery.ports import Destination, Renderer
 from gateway.logs import logger
 from gateway.release.circuit import Circuit
-from gateway.release.model import Outcome, Result
+from gateway.release.model import Outcome, Result, Suspension
 from gateway.release.transitions import backoff
 
 log = logger("delivery")
@@ -50,14 +50,26 @@ class Lane:
     """Deliveries whose intent may or may not stand, and under which nothing was sent -> whether it was a resend."""
     with_people: set[int] = field(default_factory=set)
     """Unknown deliveries that only a person can end."""
+    suspended: Suspension | None = None
+    """While it stands nothing is begun."""
 
     @property
     def name(self) -> str:
         return self.destination.name
 
+    def follow(self, earlier: Lane) -> None:
+        """Take the place of `earlier`, of the same name: what is under way there counts here, and none is begun twice.
+        Whether the destination is up must be found out anew.
+        """
+        self.under_way = earlier.under_way
+        self.wake = earlier.wake
+        self.uncertain = earlier.uncertain
+        self.with_people = earlier.with_people
+        self.suspended = earlier.suspended
+
     def room(self, now: datetime) -> int:
-        """How many attempts may begin: one at a time while the circuit is open."""
-        if not self.circuit.allows(now):
+        """How many attempts may begin: one at a time while the circuit is open, none while suspended."""
+        if self.suspended is not None or not self.circuit.allows(now):
             return 0
         return (1 if self.circuit.is_open else self.concurrency) - len(self.under_way)
 
@@ -100,3 +112,25 @@ class Lane:
         if self.circuit.is_open and not earlier.is_open:
             log.warning("destination.down", destination=self.name, outcome=outcome.text)
         return pause(max(earlier.trials, attempts))
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """How a destination fares: `up`, `down` or `suspended`; since when, and why, where it is not up."""
+
+    name: str
+    state: str
+    since: datetime | None = None
+    reason: str | None = None
+    actor: str | None = None
+    """Who suspended it."""
+
+
+def lane_state(lane: Lane) -> LaneState:
+    """How `lane`'s destination fares now."""
+    stopped = lane.suspended
+    if stopped is not None:
+        return LaneState(lane.name, "suspended", stopped.since, stopped.reason, stopped.actor)
+    if lane.circuit.since is not None:
+        return LaneState(lane.name, "down", lane.circuit.since)
+    return LaneState(lane.name, "up")

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from gateway.case import Case
 from gateway.clock import Clock
 from gateway.delivery.attempts import Attempts
-from gateway.delivery.lane import Lane, Pace
+from gateway.delivery.lane import Lane, LaneState, Pace, lane_state
 from gateway.delivery.ports import Casework, DeliveryStore
+from gateway.delivery.suspensions import Suspensions
 from gateway.logs import logger
 from gateway.release.model import Claim, Delivery, DeliveryState, Outcome, Result
 from gateway.release.transitions import MOVES, IllegalMove, changed_event, settled
@@ -47,9 +48,15 @@ class Outbox:
         self._lanes = {lane.name: lane for lane in lanes}
         self._clock = clock
         self._pace = pace or Pace()
-        self._attempts = Attempts(store, casework, clock, self._pace, owner=owner, epoch=epoch, jitter=jitter)
+        self._suspensions = Suspensions(store, clock, self._pace.poll)
+        self._attempts = Attempts(
+            store, casework, clock, self._pace, self._suspensions, owner=owner, epoch=epoch, jitter=jitter
+        )
         self._stopping = False
+        self._started = False
         self._loops: list[asyncio.Task[None]] = []
+        self._leaving: list[Lane] = []
+        """Lanes that are no more, with what is still under way in them."""
 
     async def recover(self) -> int:
         """Every intent that an earlier owner left becomes unknown; how many did. Raises StoreFault.
@@ -64,6 +71,7 @@ class Outbox:
             total += lost
         for lane in self._lanes.values():
             lane.look_by(self._clock.now())
+        await self._suspensions.refresh(self._lanes.values())
         await self._tell_of_strays()
         return total
 
@@ -76,9 +84,38 @@ class Outbox:
 
     def start(self) -> None:
         """Begin to deliver. Once, within the running loop."""
-        self._loops = [
-            asyncio.create_task(self._run(lane), name=f"outbox {lane.name}") for lane in self._lanes.values()
-        ]
+        self._started = True
+        for lane in self._lanes.values():
+            self._begin_lane(lane)
+
+    def lane(self, destination: str) -> Lane | None:
+        return self._lanes.get(destination)
+
+    def exchange(self, lanes: Iterable[Lane]) -> list[Lane]:
+        """Deliver by these lanes from now on. What is under way in the others ends as it was begun; a lane that takes
+        another's name takes over what is known of it. The lanes that leave.
+        """
+        before, self._lanes = self._lanes, {lane.name: lane for lane in lanes}
+        now = self._clock.now()
+        for lane in self._lanes.values():
+            earlier = before.get(lane.name)
+            if earlier is lane:
+                continue
+            if earlier is not None:
+                lane.follow(earlier)
+            lane.look_by(now)
+            if self._started:
+                self._begin_lane(lane)
+        self._leaving = [lane for lane in self._leaving if lane.under_way]
+        left = [lane for lane in before.values() if self._lanes.get(lane.name) is not lane]
+        for lane in left:
+            lane.wake.set()
+        self._leaving += left
+        return left
+
+    def _begin_lane(self, lane: Lane) -> None:
+        self._loops = [loop for loop in self._loops if not loop.done()]
+        self._loops.append(asyncio.create_task(self._run(lane), name=f"outbox {lane.name}"))
 
     def notify(self, destination: str | None = None) -> None:
         """Something may be due: look now rather than at the next poll."""
@@ -87,15 +124,33 @@ class Outbox:
                 lane.wake.set()
 
     def outages(self) -> dict[str, datetime]:
-        """The destinations that are down, and since when."""
-        return {lane.name: lane.circuit.since for lane in self._lanes.values() if lane.circuit.since is not None}
+        """The destinations that are down or suspended, and since when."""
+        return {one.name: one.since for one in self.states() if one.since is not None}
+
+    def states(self) -> tuple[LaneState, ...]:
+        """How each destination fares, in the order of the configuration."""
+        return tuple(lane_state(lane) for lane in self._lanes.values())
+
+    async def suspend(self, destination: str, *, actor: str, reason: str) -> LaneState:
+        """Send nothing more to it. Raises KeyError without such a destination, StoreFault."""
+        lane = self._lanes[destination]
+        await self._suspensions.suspend(lane, actor=actor, reason=reason, by_hand=True)
+        return lane_state(lane)
+
+    async def resume(self, destination: str, *, actor: str) -> LaneState:
+        """Let it go on. Raises KeyError without such a destination, StoreFault."""
+        lane = self._lanes[destination]
+        await self._suspensions.resume(lane, actor=actor)
+        return lane_state(lane)
 
     async def stop(self, limit: timedelta = timedelta(seconds=10)) -> None:
         """Begin nothing more; wait for what is under way, at most `limit`. The rest stays an intent, for `recover`."""
         self._stopping = True
         self.notify()
+        for lane in self._leaving:
+            lane.wake.set()
         await asyncio.gather(*self._loops)
-        tasks = [task for lane in self._lanes.values() for task in lane.under_way.values()]
+        tasks = {task for lane in (*self._lanes.values(), *self._leaving) for task in lane.under_way.values()}
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=limit.total_seconds())
             for task in late:
@@ -110,7 +165,9 @@ class Outbox:
 
     async def turn(self, destination: str) -> None:
         """Look once at what is due for `destination`, and begin as much of it as there is room for."""
-        lane = self._lanes[destination]
+        lane = self._lanes.get(destination)
+        if lane is None:
+            return  # the configuration has it no more
         now = self._clock.now()
         room = lane.room(now)
         if room <= 0 or self._stopping:
@@ -181,7 +238,8 @@ class Outbox:
         rows = await self._store.deliveries((DeliveryState.UNKNOWN, DeliveryState.INTENT))
         idle = [row for row in rows if row.destination == lane.name and row.id not in busy | lane.under_way.keys()]
         await self._sort_out(lane, [row for row in idle if row.state is DeliveryState.INTENT])
-        unknown = [row for row in idle if row.state is DeliveryState.UNKNOWN and row.id not in lane.with_people]
+        with_people = {row.id for row in idle if row.parked} | lane.with_people
+        unknown = [row for row in idle if row.state is DeliveryState.UNKNOWN and row.id not in with_people]
         unknown.sort(key=lambda row: row.due)
         due = [row for row in unknown if row.due <= now][:share]
         if len(due) < len(unknown):
@@ -227,9 +285,10 @@ class Outbox:
             return Outcome(result=Result.UNKNOWN, text=f"fault while asking: {type(fault).__name__}")
 
     async def _run(self, lane: Lane) -> None:
-        while not self._stopping:
+        while not self._stopping and self._lanes.get(lane.name) is lane:
             lane.wake.clear()
             try:
+                await self._suspensions.refresh(self._lanes.values())
                 await self.turn(lane.name)
                 self._attempts.store_heard("read", None)
             except StoreFault as fault:

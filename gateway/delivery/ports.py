@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gateway.audit.events import Event
 from gateway.case import Case
-from gateway.release.model import Claim, Delivery, DeliveryState, Outcome
+from gateway.release.model import Claim, Delivery, DeliveryState, Outcome, Suspension
 from gateway.store.interface import Step
 
 
@@ -66,3 +66,5 @@ class DeliveryStore(Protocol):
     async def due_deliveries(self, destination: str, now: datetime, limit: int) -> list[Delivery]: ...
 
     async def deliveries(self, states: Sequence[DeliveryState], limit: int = 1000) -> list[Delivery]: ...
+
+    async def suspensions(self) -> list[Suspension]: ...

@@ -74,6 +74,8 @@ class Delivery(Record):
     payload: bytes | None = None
     """The exact bytes, fixed at the first intent; an attempt repeats them."""
     attempts: int = 0
+    parked: bool = False
+    """Nothing goes on with it but a person's word, whatever the receiver recognises."""
     first_attempt: datetime | None = None
     """When the first attempt began that may have reached the receiver: its window for duplicates runs from here."""
     due: datetime
@@ -83,6 +85,16 @@ class Delivery(Record):
     reference: str | None = None
     """The destination's own name for what it took: a file, a resource, a control number."""
     changed: datetime
+
+
+class Suspension(Record):
+    """A destination that is sent nothing until an operator lets it go on."""
+
+    destination: str
+    since: datetime
+    actor: str
+    reason: str
+    """What it answered, or what the operator said: no patient's data."""
 
 
 class Result(StrEnum):
@@ -103,3 +115,7 @@ class Outcome(Record):
     reference: str | None = None
     retry_after: float | None = None
     """Seconds, when the destination asked for a pause."""
+    parked: bool = False
+    """With UNKNOWN: a person decides."""
+    suspends: bool = False
+    """It would be the same for every claim: the lane stops until an operator resumes it."""

@@ -10,6 +10,7 @@ from gateway.config import Billing, Destination, DestinationKind
 from gateway.encounter.billable import Billable
 from gateway.encounter.model import ClaimKind
 from gateway.mappings.fhir.released_claim import claim_issues
+from gateway.mappings.hl7v2.claim_dft import dft_problems
 from gateway.mappings.x12.carriable_837p import carriable
 from gateway.mappings.x12.problem import FormProblem
 
@@ -18,6 +19,7 @@ FormCheck = Callable[[Billable], tuple[FormProblem, ...]]
 CARRIES: dict[DestinationKind, frozenset[ClaimKind]] = {
     DestinationKind.X12_FILE: frozenset({ClaimKind.PROFESSIONAL}),
     DestinationKind.FHIR_CLAIM: frozenset(ClaimKind),
+    DestinationKind.MLLP: frozenset(ClaimKind),
 }
 """Which kinds of claim each kind of destination has a form for."""
 
@@ -66,9 +68,12 @@ def route_to(destination: Destination, billing: Billing) -> Route:
     if not wanted <= able:
         kinds = ", ".join(sorted(wanted - able))
         raise ValueError(f"destination {destination.name}: {destination.kind} has no form for {kinds} claims")
-    x12 = destination.kind is DestinationKind.X12_FILE
-    form: FormCheck = partial(_x12_carriable, billing=billing) if x12 else _fhir_carriable
-    return Route(destination.name, destination.kind, wanted, frozenset(destination.payers), form)
+    forms: dict[DestinationKind, FormCheck] = {
+        DestinationKind.X12_FILE: partial(_x12_carriable, billing=billing),
+        DestinationKind.FHIR_CLAIM: _fhir_carriable,
+        DestinationKind.MLLP: dft_problems,
+    }
+    return Route(destination.name, destination.kind, wanted, frozenset(destination.payers), forms[destination.kind])
 
 
 def billed_by(route: Route, billing: Billing) -> Route:
@@ -79,7 +84,7 @@ def billed_by(route: Route, billing: Billing) -> Route:
         "billing-provider",
         "billing",
         f"The configuration does not say who bills: {', '.join(billing.unsaid)}",
-        "Say it under billing in gateway.yaml, start again, and replay a message of the encounter",
+        "Say it under billing in gateway.yaml, and reload",
         "ASC X12N 005010X222A1, loops 1000A and 2010AA",
         subject="billing",
     )

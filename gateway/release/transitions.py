@@ -54,6 +54,7 @@ def intended(delivery: Delivery, payload: bytes, *, epoch: int, now: datetime) -
         update={
             "state": _next(delivery, "intend"),
             "payload": payload,
+            "parked": False,
             "attempts": delivery.attempts + 1,
             "first_attempt": now if delivery.state is DeliveryState.READY else delivery.first_attempt,
             "epoch": epoch,
@@ -72,6 +73,7 @@ def settled(delivery: Delivery, outcome: Outcome, *, now: datetime, due: datetim
     return delivery.model_copy(
         update={
             "state": state,
+            "parked": outcome.parked and state is DeliveryState.UNKNOWN,
             "outcome": outcome.text,
             "reference": outcome.reference or delivery.reference,
             "first_attempt": None if move == "not-sent" else delivery.first_attempt,

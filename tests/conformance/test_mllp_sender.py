@@ -102,3 +102,33 @@ def test_what_is_no_acknowledgement_is_refused() -> None:
 @pytest.mark.parametrize(("payload", "control"), [(MESSAGE, "C1"), (b"", ""), (b"MSH#^~\\&#a#b#c#d#e##X#77#P", "77")])
 def test_control_ids_are_found_whatever_the_delimiter(payload: bytes, control: str) -> None:
     assert control_id(payload) == control
+
+
+def twice(*codes_and_controls: tuple[str, str]) -> Serve:
+    """Answers one message with all of these."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\x1c\r")
+        for code, control in codes_and_controls:
+            writer.write(frame(f"MSH|^~\\&|G|M|E|M|||ACK|9|P|2.5.1\rMSA|{code}|{control}\r".encode()))
+        await writer.drain()
+
+    return serve
+
+
+async def test_in_enhanced_mode_both_answers_are_read() -> None:
+    async with receiver(twice(("CA", "C1"), ("AA", "C1"))) as (host, port), MllpSender(host, port) as sender:
+        commit, application = await sender.send_enhanced(MESSAGE)
+    assert (commit.code, application.code if application else None) == ("CA", "AA")
+
+
+async def test_in_enhanced_mode_a_refused_commit_is_the_only_answer() -> None:
+    async with receiver(twice(("CE", "C1"))) as (host, port), MllpSender(host, port) as sender:
+        assert (await sender.send_enhanced(MESSAGE))[1] is None
+
+
+@pytest.mark.parametrize("answers", [(("AA", "C1"),), (("CA", "C1"), ("CA", "C1")), (("CA", "C1"), ("AA", "C2"))])
+async def test_in_enhanced_mode_other_answers_are_wrong(answers: tuple[tuple[str, str], ...]) -> None:
+    async with receiver(twice(*answers)) as (host, port), MllpSender(host, port) as sender:
+        with pytest.raises(WrongAcknowledgement):
+            await sender.send_enhanced(MESSAGE)

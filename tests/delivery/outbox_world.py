@@ -14,7 +14,7 @@ from gateway.encounter.billable import Billable
 from gateway.encounter.identity import EncounterKey
 from gateway.encounter.model import ClaimKind, Patient, Visit
 from gateway.mappings.x12.problem import FormProblem, Unwritable
-from gateway.release.model import Claim, Delivery, DeliveryState, Outcome, Result
+from gateway.release.model import Claim, Delivery, DeliveryState, Outcome, Result, Suspension
 from gateway.store.interface import Conflict, DeliveryChange, Step
 
 START = datetime(2025, 3, 6, 12, tzinfo=UTC)
@@ -63,6 +63,7 @@ class MemoryStore:
         self.claims: dict[int, Claim] = {}
         self.attempts: set[tuple[int, int]] = set()
         self.events: list[Event] = []
+        self.suspended: dict[str, Suspension] = {}
         self.faults: list[tuple[str, Exception]] = []
         """(`before` or `after`, fault) of the next commits; neither: that commit is sound."""
         self._fuse = fuse
@@ -76,6 +77,9 @@ class MemoryStore:
         for change in step.deliveries:
             self.rows[change.after.id] = change.after
         self.attempts.update((a.delivery, a.number) for a in step.attempts)
+        self.suspended.update({one.destination: one for one in step.suspensions})
+        for destination in step.resumptions:
+            self.suspended.pop(destination, None)
         self.events.extend(step.events)
         self._fuse.burn("after commit")
         if fault is not None and when == "after":
@@ -109,6 +113,9 @@ class MemoryStore:
 
     async def deliveries(self, states: Sequence[DeliveryState], limit: int = 1000) -> list[Delivery]:
         return [row for row in self.rows.values() if row.state in states][:limit]
+
+    async def suspensions(self) -> list[Suspension]:
+        return list(self.suspended.values())
 
 
 class MemoryCasework:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from mllp_making import charge, mllp_settings
 
 from conformance.billing_endpoint import BillingEndpoint
-from conformance.destination import CHECKS, Harness
+from conformance.billing_mllp import MllpBilling
+from conformance.destination import CHECKS, KEY, OTHER_KEY, Harness
 from gateway.adapters.fhir_claim import FhirClaimDestination, shared_client
+from gateway.adapters.mllp.destination import MllpDestination
 from gateway.adapters.x12_file import SUFFIX, X12FileDestination
 from gateway.config import FhirClaim
 
@@ -50,16 +53,39 @@ class HttpHarness:
         await self.peer.__aexit__()
 
 
+@dataclass
+class MllpHarness:
+    """The first payload is the first key's message, and the second the other's: MSH-10 is the key."""
+
+    destination: MllpDestination
+    peer: MllpBilling
+
+    def payload(self, mark: str) -> bytes:
+        return charge({"one": KEY, "two": OTHER_KEY}[mark])
+
+    def received(self) -> Sequence[bytes]:
+        return self.peer.messages
+
+    async def take_away(self) -> None:
+        await self.peer.__aexit__()
+
+
 async def _quickly(seconds: float) -> None:
     return None
 
 
-@pytest.fixture(params=["x12-file", "fhir-claim"])
+@pytest.fixture(params=["x12-file", "fhir-claim", "mllp"])
 async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     if request.param == "x12-file":
         directory = tmp_path / "out"
         directory.mkdir()
         yield FileHarness(X12FileDestination("clearinghouse", directory), directory)
+        return
+    if request.param == "mllp":
+        async with MllpBilling() as receiver:
+            destination = MllpDestination(mllp_settings(receiver.port))
+            yield MllpHarness(destination, receiver)
+            await destination.close()
         return
     async with BillingEndpoint() as peer, shared_client() as client:
         settings = FhirClaim.model_validate({"name": "payer-fhir", "kind": "fhir-claim", "url": peer.url})

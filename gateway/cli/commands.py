@@ -5,7 +5,18 @@ from __future__ import annotations
 import typer
 
 from gateway import __version__
-from gateway.cli import audit, desk, messages, operation
+from gateway.cli import (
+    analysis,
+    audit,
+    configuration,
+    conformance,
+    desk,
+    destinations,
+    differing,
+    messages,
+    operation,
+    trying,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,9 +34,23 @@ app.command("return")(desk.return_to_coder)
 app.command()(desk.resolve)
 app.command()(desk.ask)
 app.command()(desk.settle)
-app.command()(messages.messages)
-app.command()(messages.message)
-app.command()(messages.replay)
+app.command()(destinations.destinations)
+app.command()(destinations.suspend)
+app.command()(destinations.resume)
+app.command("try")(trying.try_)
+app.command()(conformance.conformance)
+app.command()(messages.quarantine)
+app.add_typer(messages.app, name="messages", help="Find messages, show one, take them again.")
+app.command()(analysis.explain)
+app.command()(differing.diff)
+app.command()(analysis.rebuild)
+app.command()(analysis.charges)
+app.add_typer(analysis.codes, name="codes", help="Code tables: what senders' codes mean, and which nobody mapped.")
+app.command()(configuration.reload)
+app.command()(configuration.rollback)
+app.command()(configuration.alerts)
+app.command()(configuration.prune)
+app.add_typer(configuration.app, name="configuration", help="Versions of the configuration: list, show, compare.")
 app.add_typer(audit.app, name="audit", help="Verify and export the audit trail.")
 
 

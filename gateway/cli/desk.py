@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import httpx
 import typer
 from rich.console import Console
 
 from gateway import yamlfile
 from gateway.cli import tables
+from gateway.cli.calling import call
 from gateway.cli.options import DEFAULT_URL, Url, fail
-
-TIMEOUT_SECONDS = 30.0
-TOKEN = "GATEWAY_TOKEN"  # noqa: S105 - the name of the variable, not its value
-
-
-def _call(url: str, method: str, path: str, body: object | None = None, query: dict[str, str] | None = None) -> Any:
-    """The answer's JSON. Ends the command when the gateway refuses or cannot be reached."""
-    token = os.environ.get(TOKEN)
-    if not token:
-        fail(f"set {TOKEN} to your token: who acts is written in the audit trail", 2)
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        with httpx.Client(base_url=url, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
-            answer = client.request(method, path, json=body, params=query, headers=headers)
-    except httpx.HTTPError as error:
-        fail(f"{url}: no answer ({type(error).__name__}); is the gateway running there?")
-    if answer.is_error:
-        fail(f"{answer.status_code}: {_reason(answer)}")
-    return answer.json()
-
-
-def _reason(answer: httpx.Response) -> str:
-    try:
-        told = answer.json()
-    except ValueError:
-        return answer.reason_phrase
-    return str(told.get("detail") or told.get("title") or told)
 
 
 def _show_ruling(ruling: dict[str, Any]) -> None:
@@ -64,7 +36,7 @@ def worklist(
 ) -> None:
     """List encounters with the holds that stand."""
     wanted = {name: value for name, value in (("stage", stage), ("hold", hold)) if value}
-    items = _call(url, "GET", "/api/worklist", query=wanted)["items"]
+    items = call(url, "GET", "/api/worklist", query=wanted)["items"]
     names = ("key", "stage", "encounter_class", "payer", "coder", "total")
     rows = [(*(str(item.get(name) or "") for name in names), "\n".join(item["holds"])) for item in items]
     columns = ("encounter", "stage", "class", "payer", "coder", "total", "holds")
@@ -73,7 +45,7 @@ def worklist(
 
 def show(key: str, url: Url = DEFAULT_URL) -> None:
     """Show an encounter: its holds, documents, queries and claims. Reading it is audited."""
-    encounter = _call(url, "GET", f"/api/encounters/{_address(key)}")
+    encounter = call(url, "GET", f"/api/encounters/{_address(key)}")
     Console().print_json(data=encounter)
 
 
@@ -84,9 +56,9 @@ def approve(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Approve exactly what would be billed now."""
-    seen = fingerprint or _call(url, "GET", f"/api/encounters/{_address(key)}")["fingerprint"]
+    seen = fingerprint or call(url, "GET", f"/api/encounters/{_address(key)}")["fingerprint"]
     approval = {"fingerprint": seen, "comment": comment}
-    _show_ruling(_call(url, "POST", f"/api/encounters/{_address(key)}/approve", approval))
+    _show_ruling(call(url, "POST", f"/api/encounters/{_address(key)}/approve", approval))
 
 
 def return_to_coder(
@@ -95,14 +67,14 @@ def return_to_coder(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Return an encounter to its coder with feedback."""
-    _show_ruling(_call(url, "POST", f"/api/encounters/{_address(key)}/return", {"feedback": feedback}))
+    _show_ruling(call(url, "POST", f"/api/encounters/{_address(key)}/return", {"feedback": feedback}))
 
 
 def resolve(
     key: str, hold: int, reason: Annotated[str, typer.Option(help="Why it need not stand.")], url: Url = DEFAULT_URL
 ) -> None:
     """End one hold, for a reason."""
-    _show_ruling(_call(url, "POST", f"/api/encounters/{_address(key)}/holds/{hold}/resolve", {"reason": reason}))
+    _show_ruling(call(url, "POST", f"/api/encounters/{_address(key)}/holds/{hold}/resolve", {"reason": reason}))
 
 
 def ask(
@@ -114,7 +86,7 @@ def ask(
     draft = yamlfile.read(query, yamlfile.Form())
     if draft.mistakes:
         fail("\n".join(map(str, draft.mistakes)), 2)
-    _show_ruling(_call(url, "POST", f"/api/encounters/{_address(key)}/queries", draft.data))
+    _show_ruling(call(url, "POST", f"/api/encounters/{_address(key)}/queries", draft.data))
 
 
 def settle(
@@ -124,5 +96,5 @@ def settle(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Say what became of a delivery of which the gateway cannot know."""
-    settled = _call(url, "POST", f"/api/deliveries/{delivery}/settle", {"outcome": outcome, "reason": reason})
+    settled = call(url, "POST", f"/api/deliveries/{delivery}/settle", {"outcome": outcome, "reason": reason})
     typer.echo(f"{settled['id']}: {settled['state']}")

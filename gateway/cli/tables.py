@@ -19,7 +19,7 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Collec
 
     What goes to a file or another program is not folded at all.
     """
-    shown = [[_printable(cell) for cell in row] for row in rows]
+    shown = [[printable(cell) for cell in row] for row in rows]
     cells = dict(zip(columns, zip(columns, *shown, strict=True), strict=True))
     room = Console().width if Console().is_terminal else None
     widths, gap = _fitted(cells, whole, room)
@@ -31,7 +31,7 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Collec
     Console(width=max(room or 0, sum(widths) + gap * len(widths))).print(table)
 
 
-def _printable(cell: str) -> str:
+def printable(cell: str) -> str:
     """Without what would steer the terminal: some of it comes off the wire."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in cell)
 

@@ -21,7 +21,8 @@ from gateway.encounter.model import Encounter
 from gateway.message import Received
 from gateway.review.holds import clear, open_hold
 from gateway.review.model import Decision, DecisionKind, Hold, HoldKind, HoldState, Query, QueryDraft, QueryStatus
-from gateway.review.queries import FINAL, Party, QueryRefused, check, transition
+from gateway.review.queries import FINAL, Party, QueryRefused, transition
+from gateway.review.query_checks import check
 from gateway.store.interface import QuerySearch, Step
 
 ASKED_RULE = "provider-query"

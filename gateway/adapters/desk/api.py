@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import orjson
 
 from gateway import __version__
 from gateway.access.roles import Permission
+from gateway.adapters.desk.asking import actor, moment, number, path_id, refusals_told, words
 from gateway.adapters.desk.models import (
     Approval,
     DeliveryView,
     EncounterView,
-    MessagesView,
-    MessageView,
     QueryView,
-    ReplayView,
     Resolution,
     ReturnToCoder,
     RulingView,
@@ -28,32 +25,22 @@ from gateway.adapters.desk.models import (
 )
 from gateway.adapters.desk.openapi import openapi
 from gateway.adapters.http.body import parsed
-from gateway.adapters.http.exchange import LARGEST_ID, NDJSON, Answer, Call, Caller, Fault, own_id, told
+from gateway.adapters.http.exchange import NDJSON, Answer, Call, told
 from gateway.adapters.http.routing import PUBLIC, Parameter, Route
 from gateway.desk.desk import Desk, Dossier, Filters, Ruling
 from gateway.desk.queries import QueryDesk
-from gateway.desk.refusals import Reason, Refusal
 from gateway.desk.settling import Settling
-from gateway.message import Message, MessageState
-from gateway.replay import NotReplayable
 from gateway.review.model import HoldKind, Query, QueryDraft, Stage
-from gateway.store.interface import MessageQuery, StoreFault
 
 MAX_BODY = 256 * 1024
 PAGE = 50
 MAX_PAGE = 200
 
 
-class Messages(Protocol):
-    """The messages that were kept, and new attempts at them."""
+class Served(Protocol):
+    """A part of /api that has routes of its own."""
 
-    async def messages(self, query: MessageQuery) -> list[Message]: ...
-
-    async def message(self, id: int) -> Message | None: ...
-
-    async def replay(self, message_id: int, actor: str) -> int:
-        """The new attempt's id. Raises NotReplayable."""
-        ...
+    def routes(self) -> tuple[Route, ...]: ...
 
 
 class Trail(Protocol):
@@ -67,17 +54,28 @@ class Trail(Protocol):
 class DeskApi:
     """The routes of /api."""
 
-    def __init__(self, desk: Desk, queries: QueryDesk, settling: Settling, messages: Messages, trail: Trail) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        queries: QueryDesk,
+        settling: Settling,
+        messages: Served,
+        trail: Trail,
+        also: Sequence[Served] = (),
+    ) -> None:
         self._desk = desk
         self._queries = queries
         self._settling = settling
         self._messages = messages
         self._trail = trail
+        self._also = also
         self._description = b""
 
     def routes(self) -> tuple[Route, ...]:
         """All of them. The description is made here, once."""
-        routes = (*self._encounter_routes(), *self._message_routes(), self._description_route())
+        others = (route for part in (self._messages, *self._also) for route in part.routes())
+        parts = (*self._encounter_routes(), *others, self._trail_route())
+        routes = (*parts, self._description_route())
         self._description = orjson.dumps(openapi(routes, title="Coding review gateway: the desk", version=__version__))
         return routes
 
@@ -109,26 +107,17 @@ class DeskApi:
                   "Say what became of a delivery", takes=Settlement, gives=DeliveryView, max_body=MAX_BODY),
         )  # fmt: skip
 
-    def _message_routes(self) -> tuple[Route, ...]:
-        p = Permission
-        return (
-            Route("GET", "/api/messages", p.MESSAGE_READ, self.messages, "Messages, newest first",
-                  gives=MessagesView, query=_MESSAGES),
-            Route("GET", "/api/messages/{id}", p.MESSAGE_READ, self.message, "A message, without its payload",
-                  gives=MessageView),
-            Route("POST", "/api/messages/{id}/replay", p.MESSAGE_REPLAY, self.replay, "Process a message again",
-                  gives=ReplayView, status=202, max_body=MAX_BODY),
-            Route("GET", "/api/audit/events", p.AUDIT_READ, self.events, "The audit trail, an event a line",
-                  produces=NDJSON, query=_EVENTS),
-        )  # fmt: skip
+    def _trail_route(self) -> Route:
+        return Route("GET", "/api/audit/events", Permission.AUDIT_READ, self.events, "The audit trail, an event a line",
+                     produces=NDJSON, query=_EVENTS)  # fmt: skip
 
     def _description_route(self) -> Route:
         return Route("GET", "/api/openapi.json", PUBLIC, self.description, "This description; it holds no data")
 
     async def worklist(self, call: Call) -> Answer:
-        limit = _number(call, "limit", PAGE, MAX_PAGE)
-        stages = tuple(Stage(word) for word in _words(call, "stage", {stage.value for stage in Stage}))
-        kinds = tuple(HoldKind(word) for word in _words(call, "hold", {kind.value for kind in HoldKind}))
+        limit = number(call, "limit", PAGE, MAX_PAGE)
+        stages = tuple(Stage(word) for word in words(call, "stage", {stage.value for stage in Stage}))
+        kinds = tuple(HoldKind(word) for word in words(call, "hold", {kind.value for kind in HoldKind}))
         with refusals_told():
             items = await self._desk.worklist(Filters(stages, kinds, call.query.get("after", ""), limit))
         next_ = items[-1].key if len(items) == limit else None
@@ -164,7 +153,7 @@ class DeskApi:
     async def resolve(self, call: Call) -> Answer:
         body = parsed(Resolution, call.body)
         with refusals_told():
-            return _ruled(await self._desk.resolve(call.params["key"], _id(call), call.who, body.reason))
+            return _ruled(await self._desk.resolve(call.params["key"], path_id(call), call.who, body.reason))
 
     async def ask(self, call: Call) -> Answer:
         draft = parsed(QueryDraft, call.body)
@@ -174,59 +163,23 @@ class DeskApi:
 
     async def query(self, call: Call) -> Answer:
         with refusals_told():
-            asked = await self._queries.get(_id(call), call.who)
+            asked = await self._queries.get(path_id(call), call.who)
         return told(QueryView.model_validate(asked.query))
 
     async def withdraw(self, call: Call) -> Answer:
         body = parsed(Resolution, call.body)
         with refusals_told():
-            query, ruling = await self._queries.withdraw(_id(call), call.who, body.reason)
+            query, ruling = await self._queries.withdraw(path_id(call), call.who, body.reason)
         return _ruled(ruling, query)
 
     async def settle(self, call: Call) -> Answer:
         body = parsed(Settlement, call.body)
         with refusals_told():
-            delivery = await self._settling.settle(_id(call), call.who, body.outcome, body.reason)
+            delivery = await self._settling.settle(path_id(call), call.who, body.outcome, body.reason)
         return told(DeliveryView.model_validate(delivery))
 
-    async def messages(self, call: Call) -> Answer:
-        limit = _number(call, "limit", PAGE, MAX_PAGE)
-        states = _words(call, "state", {state.value for state in MessageState})
-        search = MessageQuery(
-            state=MessageState(states[0]) if states else None,
-            feed=call.query.get("feed"),
-            control=call.query.get("control"),
-            encounter=call.query.get("encounter"),
-            before=_number(call, "before", 0, LARGEST_ID) or None,
-            limit=limit,
-        )
-        with refusals_told():
-            found = await self._messages.messages(search)
-        next_ = found[-1].id if len(found) == limit else None
-        return told(MessagesView(items=tuple(map(MessageView.model_validate, found)), next=next_))
-
-    async def message(self, call: Call) -> Answer:
-        with refusals_told():
-            found = await self._messages.message(_id(call))
-        if found is None:
-            raise Fault(404, "There is no message of this id")
-        return told(MessageView.model_validate(found))
-
-    async def replay(self, call: Call) -> Answer:
-        message_id = _id(call)
-        with refusals_told():
-            if await self._messages.message(message_id) is None:
-                raise Fault(404, "There is no message of this id")
-            try:
-                new = await self._messages.replay(message_id, _actor(call.who))
-            except NotReplayable as refused:
-                raise Fault(409, str(refused)) from None
-        return told(ReplayView(message=new), 202)
-
     async def events(self, call: Call) -> Answer:
-        lines = self._trail.export(
-            _actor(call.who), encounter=call.query.get("encounter"), since=_moment(call, "since")
-        )
+        lines = self._trail.export(actor(call.who), encounter=call.query.get("encounter"), since=moment(call, "since"))
         return Answer(200, lines, NDJSON)
 
     async def description(self, call: Call) -> Answer:
@@ -239,39 +192,10 @@ _WORKLIST = (
     Parameter("after", "The last key of the page before"),
     Parameter("limit", f"At most {MAX_PAGE}", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
 )
-_MESSAGES = (
-    Parameter("state", "The message's state"),
-    Parameter("feed", "The feed's name"),
-    Parameter("control", "The control id that the sender gave"),
-    Parameter("encounter", "The encounter's key"),
-    Parameter("before", "The last id of the page before"),
-    Parameter("limit", f"At most {MAX_PAGE}", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
-)
 _EVENTS = (
     Parameter("encounter", "Only events about this encounter"),
     Parameter("since", "Only events since this instant", {"type": "string", "format": "date-time"}),
 )
-
-_STATUSES: dict[Reason, int] = {
-    Reason.UNKNOWN: 404,
-    Reason.NOT_ALLOWED: 403,
-    Reason.STALE: 409,
-    Reason.IMPOSSIBLE: 409,
-    Reason.UNACCEPTABLE: 422,
-    Reason.BUSY: 409,
-}
-
-
-@contextmanager
-def refusals_told() -> Iterator[None]:
-    """The desk's refusals and the store's faults as HTTP faults."""
-    try:
-        yield
-    except Refusal as refusal:
-        text = "; ".join((refusal.text, *refusal.details))
-        raise Fault(_STATUSES[refusal.reason], text, code=refusal.reason.value) from None
-    except StoreFault:
-        raise Fault(503, "The store can't serve just now; try again", headers={"Retry-After": "5"}) from None
 
 
 def _encounter_view(dossier: Dossier) -> EncounterView:
@@ -309,45 +233,3 @@ def _ruled(ruling: Ruling, query: Query | None = None, status: int = 200) -> Ans
         }
     )
     return told(view, status)
-
-
-def _actor(caller: Caller) -> str:
-    return f"user:{caller.name}"
-
-
-def _id(call: Call) -> int:
-    id_ = own_id(call.params["id"])
-    if id_ is None:
-        raise Fault(404, "An id is a number")
-    return id_
-
-
-def _number(call: Call, name: str, default: int, most: int) -> int:
-    text = call.query.get(name)
-    if text is None:
-        return default
-    number = own_id(text)
-    if number is None or not 1 <= number <= most:
-        raise Fault(400, f"Give a number from 1 to {most}", where=name)
-    return number
-
-
-def _words(call: Call, name: str, known: set[str]) -> list[str]:
-    words = [word for word in call.query.get(name, "").split(",") if word]
-    if not set(words) <= known:
-        raise Fault(400, f"One of: {', '.join(sorted(known))}", where=name)
-    return words
-
-
-def _moment(call: Call, name: str) -> datetime | None:
-    text = call.query.get(name)
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-        moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Fault(400, "Give an instant with its zone, as 2026-01-31T08:00:00Z", where=name)
-    return moment

@@ -231,9 +231,68 @@ class MessagesView(View):
     """Give it as `before` for the next page."""
 
 
+class AcknowledgedView(View):
+    """What the sender was told: MSA-1 or the HTTP status."""
+
+    code: str
+    text: str | None
+
+
+class SegmentView(View):
+    name: str
+    count: int
+
+
+class MessageDetailView(MessageView):
+    """A message without its payload. `attempts` are the replays of it."""
+
+    acknowledged: AcknowledgedView | None
+    segments: tuple[SegmentView, ...]
+    attempts: tuple[Id, ...]
+
+
+class FoundMessagesView(MessagesView):
+    searched_to: datetime | None = None
+    """The search ended at its limits: what was received before this moment was not looked at. Go on with `next`."""
+
+
 class ReplayView(View):
     message: Id
     """The new attempt's own id."""
+
+
+class Replays(Asked):
+    """Messages to take again, at most 200."""
+
+    messages: Annotated[tuple[Annotated[int, Field(ge=1, lt=2**63)], ...], Field(min_length=1, max_length=200)]
+
+
+class ReplayedView(View):
+    """What came of one: the new attempt's id, or why there is none."""
+
+    message: Id
+    attempt: Id | None
+    refused: str | None
+
+
+class ReplayedMessagesView(View):
+    items: tuple[ReplayedView, ...]
+
+
+class AsideGroupView(View):
+    """Messages of a feed that were set aside by one rule; `text` is the newest one's reason."""
+
+    feed: str
+    rule: str
+    text: str
+    count: int
+    oldest: datetime
+    newest: datetime
+    examples: tuple[Id, ...]
+
+
+class QuarantineView(View):
+    items: tuple[AsideGroupView, ...]
 
 
 class ProblemView(View):

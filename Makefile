@@ -52,6 +52,8 @@ format: setup ## rewrite the code as `make check` wants it formatted
 bench: setup ## run the benchmarks, each beside its peers
 	@$(BIN)/python -m bench.acknowledge $(ARGS)
 	@$(BIN)/python -m bench.pipeline $(ARGS)
+	@$(BIN)/python -m bench.parse_dft
+	@$(BIN)/python -m bench.slow_peers
 
 soak: setup ## run the long forms of the tests: hundreds of kills, long loads
 	@$(PYTEST) -m soak $(ARGS)

@@ -64,7 +64,7 @@ async def _gateway(store: str, work: Path) -> AsyncIterator[Gateway]:
 
 async def _keep(gateway: Gateway, first: int, count: int) -> float:
     """Keep messages as the MLLP feed does, 64 at a time; messages a second."""
-    receiver = gateway.receivers["bench"]
+    receiver = gateway.feeds.receptions["bench"]
     start = time.perf_counter()
     for at in range(first, first + count, 64):
         await asyncio.gather(*(receiver.receive(dft(number)) for number in range(at, min(at + 64, first + count))))

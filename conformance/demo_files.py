@@ -23,6 +23,7 @@ TOKENS = {
     "CDI_TOKEN": "a documentation specialist",
     "SUPERVISOR_TOKEN": "the coding supervisor",
     "COMPLIANCE_TOKEN": "the compliance officer",
+    "ANALYST_TOKEN": "an interface analyst",
     "OPERATOR_TOKEN": "an operator",
     "MONITOR_TOKEN": "Prometheus",
 }
@@ -47,6 +48,7 @@ clients:
   - {{name: {cdi}, roles: [cdi], token_env: CDI_TOKEN}}
   - {{name: {supervisor}, roles: [supervisor], token_env: SUPERVISOR_TOKEN}}
   - {{name: compliance, roles: [compliance], token_env: COMPLIANCE_TOKEN}}
+  - {{name: analyst, roles: [analyst], token_env: ANALYST_TOKEN}}
   - {{name: operator, roles: [operator], token_env: OPERATOR_TOKEN}}
   - {{name: prometheus, roles: [monitor], token_env: MONITOR_TOKEN}}
 destinations:

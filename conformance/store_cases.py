@@ -28,7 +28,7 @@ from gateway.case import Case, Draw
 from gateway.encounter.change import Content
 from gateway.encounter.identity import Identifier
 from gateway.message import MessageState
-from gateway.release.model import Delivery, DeliveryState
+from gateway.release.model import Delivery, DeliveryState, Suspension
 from gateway.review.model import HoldKind
 from gateway.store.interface import (
     Attempt,
@@ -315,6 +315,29 @@ async def releases_a_claim_once(place: Place) -> None:
     raise AssertionError("a released claim was rewritten")
 
 
+async def remembers_suspensions(place: Place) -> None:
+    """One for each destination; the first stands until it is resumed."""
+    store = await place.open()
+    first = Suspension(destination="payer", since=NOON, actor="gateway", reason="AR; 203")
+    later = Suspension(destination="payer", since=NOON + timedelta(hours=1), actor="user:op", reason="by hand")
+    other = Suspension(destination="billing", since=NOON, actor="user:op", reason="an upgrade")
+    await store.commit(Step(suspensions=[first], events=[event("suspended")]))
+    await store.commit(Step(suspensions=[later, other]))
+    assert await store.suspensions() == [other, first]
+    await store.commit(Step(resumptions=["payer", "nobody"]))
+    assert await store.suspensions() == [other]
+
+
+async def keeps_what_is_parked_parked(place: Place) -> None:
+    store, samples = await place.open(), Samples()
+    case = samples.full_case("100")
+    await store.commit(creation(case, "released"))
+    ready = case.deliveries[0]
+    parked = sent(ready).model_copy(update={"state": DeliveryState.UNKNOWN, "parked": True})
+    await store.commit(Step(deliveries=[DeliveryChange(ready, parked)], attempts=[_attempt(parked)]))
+    assert await store.deliveries([DeliveryState.UNKNOWN]) == [parked]
+
+
 async def draws_each_place_once(place: Place) -> None:
     store, samples = await place.open(), Samples()
     for number, frame in enumerate(("a/0", "a/0", "b/0", "a/1", "2/3 of/x/7", "whole")):
@@ -385,6 +408,8 @@ EXERCISES: tuple[Exercise, ...] = (
     hands_out_due_deliveries,
     guards_every_attempt,
     releases_a_claim_once,
+    remembers_suspensions,
+    keeps_what_is_parked_parked,
     draws_each_place_once,
     counts_everything,
     shows_what_committed_before,

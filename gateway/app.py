@@ -4,38 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 from gateway import logs
-from gateway.adapters.mllp.feed import FeedReceiver
-from gateway.adapters.mllp.server import Limits, MllpServer
+from gateway.adapters.operations.configuration import Refused
+from gateway.adapters.webhook import Webhook
 from gateway.audit.events import Action, Event
 from gateway.audit.keys import KeyFault
+from gateway.building import Reader
 from gateway.casework import Casework, Sampler
 from gateway.clock import Clock, Ids, SystemClock
 from gateway.clockwork import Clockwork, DueEncounters
-from gateway.config import Config
+from gateway.code_tables import CodeTables
+from gateway.config import Config, Feed
+from gateway.entry import Entry
+from gateway.feeds import Feeds
 from gateway.intake import Backlog, Intake
-from gateway.message import Format
+from gateway.listeners import Listeners, Listening
+from gateway.message import Format, Message
 from gateway.metrics import Metrics
-from gateway.pipeline import Pipeline, Reader
+from gateway.pipeline import Pipeline
+from gateway.pruning import DailyPruning
 from gateway.reading import FhirReader, Hl7Reader
-from gateway.rules import Rules, RulesFault, load_rules
+from gateway.reassessment import Reassessment, ruling
+from gateway.rebuilding import Rebuilding
+from gateway.reloading import Reloading
+from gateway.rules import Rules
 from gateway.sealing import TrailBroken
 from gateway.store import open_store
-from gateway.store.interface import Step, Store, StoreFault
+from gateway.store.interface import Conflict, Step, Store, StoreFault
 from gateway.trail import Refusals
-from gateway.wiring import http_server, make_outbox, sealer
+from gateway.versions import Ordered, Versions, ordered_by
+from gateway.vitals import Vitals
+from gateway.watch import Watch
+from gateway.wiring import Lines, http_server, make_outbox, sealer
+from gateway.yamlfile import Mistakes
 
 log = logs.logger("gateway")
 
 DUE_INTERVAL = timedelta(seconds=1)
 REFUSALS_INTERVAL = timedelta(seconds=1)
+REASSESS_INTERVAL = timedelta(milliseconds=250)
+WATCH_INTERVAL = timedelta(seconds=5)
+ACCESS_INTERVAL = timedelta(minutes=1)
+PRUNE_INTERVAL = timedelta(hours=1)
+"""How often it is looked whether a day has passed."""
 
 
 class StartFault(Exception):
@@ -52,14 +71,17 @@ class Gateway:
     `mllp` (feed -> address) and `http` tell where it listens, once started.
     """
 
-    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+    def __init__(self, config: Config, clock: Clock | None = None, environ: Mapping[str, str] | None = None) -> None:
+        """`environ`: where secrets are looked up when the files are read again; the process's own by default."""
         self.config = config
+        self.environ = os.environ if environ is None else environ
         self.clock = clock or SystemClock()
         self.ids = Ids(config.node)
         self.metrics = Metrics()
+        self.vitals = Vitals(self.clock)
         self.mllp: dict[str, tuple[str, int]] = {}
         self.http: tuple[str, int] = ("", 0)
-        self.receivers: dict[str, FeedReceiver] = {}
+        self.listeners = Listeners(self._listen, self.mllp)
         self._running = AsyncExitStack()
         self.failed: asyncio.Future[None] | None = None
         """Set to the fault that ended the pipeline, should one ever do so."""
@@ -71,7 +93,7 @@ class Gateway:
         """
         try:
             await self._start(processing)
-        except (StoreFault, RulesFault, KeyFault, OSError) as fault:
+        except (StoreFault, Mistakes, KeyFault, OSError) as fault:
             await self._running.aclose()
             raise StartFault(str(fault)) from fault
         except BaseException:
@@ -83,11 +105,14 @@ class Gateway:
         await self._running.aclose()
 
     async def _start(self, processing: bool) -> None:
-        rules = await asyncio.to_thread(load_rules, self.config)
+        said = await asyncio.to_thread(ordered_by, self.config)
         await self._open_store()
-        self._build(rules, await self.store.draw_counts())
+        self._build(said.rules, await self.store.draw_counts())
+        self._build_upkeep()
+        await self.code_tables.load()
         await self.outbox.recover()
         await self._tell(Action.GATEWAY_STARTED)
+        await self.reloading.begin(said)
         self._running.push_async_callback(self._farewell)
         if processing:
             self._begin_work()
@@ -106,23 +131,59 @@ class Gateway:
         self.casework = Casework(rules.policy, rules.edit_context, rules.routes, Sampler(counts), self.ids.next)
         self.backlog = Backlog(config.processing.high_water)
         self.intake = Intake(self.store, self.backlog, self.clock, self.ids)
-        self.outbox = make_outbox(self.store, self.casework, config, self.clock, self.ids, random.random, self._running)
-        readers: dict[str, Reader] = {
-            Format.HL7V2: Hl7Reader(rules.profiles),
-            Format.FHIR: FhirReader(rules.sources, self.store),
-        }
+        self.lines = Lines()
+        self._running.push_async_callback(self.lines.close)
+        self.outbox = make_outbox(self.store, self.casework, config, self.clock, self.ids, random.random, self.lines)
+        self.hl7, self.fhir = Hl7Reader(rules.profiles), FhirReader(rules.sources, self.store)
+        self.readers: Mapping[str, Reader] = {Format.HL7V2: self.hl7, Format.FHIR: self.fhir}
+        self.rebuilding = Rebuilding(self.store, self.readers, self.casework, self.clock, self.released)
+        self.code_tables = CodeTables(self.store, self.hl7, self.rebuilding, self.clock)
         self.pipeline = Pipeline(
             self.store,
-            readers,
+            self.readers,
             self.casework,
             self.backlog,
             self.clock,
             batch=config.processing.batch,
             on_released=self.released,
-            on_processed=lambda message, outcome: self.metrics.processed(message.feed, outcome),
+            on_processed=self._processed,
         )
         self.sealer = sealer(self.store, config, self.clock)
         self.refusals = Refusals(self.store, self.clock)
+        self.entry = Entry(config, self.store, self.clock)
+        self.feeds = Feeds(
+            self.intake, self.backlog, self.clock, self.metrics.acknowledged, self.metrics, self.refusals
+        )
+
+    def _build_upkeep(self) -> None:
+        store, clock = self.store, self.clock
+        self.versions = Versions(store, self.config.node, clock)
+        self.reloading = Reloading(self, self._in_force)
+        self.reassessment = Reassessment(store, self.casework, clock, lambda: self.backlog.count > 0, self.released)
+        self.pruning = DailyPruning(store, clock, lambda: self.config.retention)
+        webhook = Webhook(self.lines.client, lambda: self.config.alerts)
+        self.watch = Watch(store, clock, lambda: self.config, self.vitals, self.outbox, webhook, self.metrics)
+
+    async def _in_force(self, said: Ordered, version: int) -> None:
+        """A version has come into force: what it decides otherwise is looked at again."""
+        self.metrics.configuration.set(version)
+        if said.config.processing.reassess:
+            await self.reassessment.begin(ruling(said), version)
+
+    def _processed(self, message: Message, outcome: str) -> None:
+        self.metrics.processed(message.feed, outcome)
+        self.vitals.processed(message, outcome)
+
+    async def _seal(self) -> None:
+        await self.sealer.seal()
+        self.vitals.was_sealed()
+
+    async def hang_up(self) -> None:
+        """Reload as SIGHUP asks. What is wrong is in the log by then; the gateway goes on as before."""
+        try:
+            await self.reloading.reload("user:operator")
+        except (Mistakes, Refused, StoreFault, Conflict) as fault:
+            log.error("gateway.not_reloaded", fault=type(fault).__name__)  # noqa: TRY400 - foreseen, and told
 
     def released(self) -> None:
         self.metrics.releases.inc()
@@ -135,8 +196,13 @@ class Gateway:
         self.outbox.start()
         clockwork = Clockwork()
         clockwork.every(DUE_INTERVAL, "due", DueEncounters(self.store, self.casework, self.clock, self.released))
-        clockwork.every(timedelta(seconds=self.config.audit.seal_seconds), "seal", self.sealer.seal)
+        clockwork.every(timedelta(seconds=self.config.audit.seal_seconds), "seal", self._seal)
         clockwork.every(REFUSALS_INTERVAL, "refusals", self.refusals.commit)
+        clockwork.every(REASSESS_INTERVAL, "reassess", self.reassessment)
+        clockwork.every(WATCH_INTERVAL, "watch", self.watch.look)
+        clockwork.every(WATCH_INTERVAL, "tell", self.watch.tell)
+        clockwork.every(PRUNE_INTERVAL, "prune", self.pruning)
+        clockwork.every(ACCESS_INTERVAL, "access", self.entry.granting.forget)
         clockwork.start()
 
         async def end() -> None:
@@ -155,19 +221,17 @@ class Gateway:
                 self.failed.set_exception(PipelineFault(f"the pipeline ended by {type(fault).__name__} at {where}"))
 
     async def _listen_http(self) -> None:
-        server = http_server(self)
-        self.http = await server.start()
-        self._running.push_async_callback(server.stop)
+        self.server = http_server(self)
+        self.http = await self.server.start()
+        self._running.push_async_callback(self.server.stop)
 
     async def _listen_mllp(self) -> None:
-        for feed in self.config.feeds:
-            receiver = FeedReceiver(feed.name, self.intake, self.clock, self.metrics.acknowledged)
-            limits = Limits(feed.max_message, feed.idle_seconds, feed.frame_seconds, feed.max_connections)
-            server = MllpServer(feed.name, receiver, limits)
-            self.mllp[feed.name] = await server.start(feed.listen.host, feed.listen.port)
-            self.receivers[feed.name] = receiver
-            self.backlog.listen(server.congestion)
-            self._running.push_async_callback(server.stop)
+        self._running.push_async_callback(self.listeners.close)
+        await self.listeners.open(self.config.feeds)
+
+    async def _listen(self, feed: Feed) -> Listening:
+        """Start the listener of one feed, by its transport. OSError when it cannot."""
+        return await self.feeds.listen(feed)
 
     async def _tell(self, action: Action) -> None:
         event = Event(self.clock.now(), "gateway", action, f"node/{self.config.node}")
@@ -202,6 +266,12 @@ async def serve_until_stopped(config: Config, started: Callable[[Gateway], None]
         loop.add_signal_handler(number, stop.set)
     gateway = Gateway(config)
     await gateway.start()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def hung_up() -> None:
+        reloads.add(loop.create_task(gateway.hang_up()))
+
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
     tune_collector()
     started(gateway)
     stopping = asyncio.create_task(stop.wait())

@@ -17,6 +17,7 @@ from gateway.case import Case, Draw
 from gateway.encounter.billable import Billable, billable
 from gateway.encounter.model import Encounter
 from gateway.release.claim import deliver, freeze
+from gateway.release.conservation import conservation_findings
 from gateway.release.findings import release_findings
 from gateway.release.gate import gate
 from gateway.release.model import Claim, Delivery, DeliveryState
@@ -26,6 +27,9 @@ from gateway.review.edits.context import EditContext
 from gateway.review.holds import reconcile
 from gateway.review.model import Decision, DecisionKind, Finding, Hold, HoldKind, HoldState, Query, Severity
 from gateway.review.policy import Policy, Sample
+from gateway.review.query_events import query_moved
+from gateway.review.query_settling import settle
+from gateway.review.query_timing import QueryPolicy
 from gateway.review.sampling import chosen
 from gateway.review.stage import stage
 from gateway.store.interface import CaseChange
@@ -99,11 +103,27 @@ class Casework:
         sampler: Sampler,
         next_id: Callable[[], int],
     ) -> None:
+        self.rule_by(policy, edit_context, routes)
+        self.sampler = sampler
+        self._next_id = next_id
+
+    def rule_by(
+        self,
+        policy: Policy,
+        edit_context: Callable[[Encounter, Billable, datetime], EditContext],
+        routes: Sequence[Route],
+    ) -> None:
+        """Decide by these from now on. For whoever has the sampler's turn: then nothing was decided by the others and
+        is not yet committed.
+        """
         self._policy = policy
         self._edit_context = edit_context
         self._routes = tuple(routes)
-        self.sampler = sampler
-        self._next_id = next_id
+
+    @property
+    def query_policy(self) -> QueryPolicy:
+        """The times of provider queries, by the policy in force."""
+        return self._policy.queries
 
     def advance(
         self,
@@ -132,13 +152,15 @@ class Casework:
         draws = case.draws + self._draw(case, current, context)
         sent = case.deliveries if deliveries is None else tuple(deliveries)
         findings = self._findings(case.claims, sent, draws, current, context, print_)
-        standing = case.holds if holds is None else tuple(holds)
+        asked = case.queries if queries is None else tuple(queries)
+        settled = settle(asked, case.holds if holds is None else tuple(holds), current, findings, now)
+        standing = settled.holds
         after = Case(
             key=case.key,
             version=case.version + 1,
             encounter=current,
             holds=reconcile(standing, findings, encounter=case.key, fingerprint=print_, now=now, next_id=self._next_id),
-            queries=case.queries if queries is None else tuple(queries),
+            queries=settled.queries,
             decisions=decided,
             draws=draws,
             claims=case.claims,
@@ -146,6 +168,7 @@ class Casework:
         )
         after, claim = self._release(after, billed, print_, now)
         events = _events(case, after, actor=actor, now=now, message=message, claim=claim)
+        events += [query_moved(before, moved, now, actor, message) for before, moved in settled.moved]
         return Advanced(self._change(case, after, billed, print_, findings), events, claim)
 
     def _findings(
@@ -162,7 +185,8 @@ class Casework:
         if claims:
             return (*findings, *_late(claims[-1], print_), *_undelivered(claims[-1], deliveries))
         if context.billable.lines and encounter.coding.final:
-            return (*findings, *release_findings(context.billable, self._routes))
+            conserved = conservation_findings(encounter, context.billable)
+            return (*findings, *conserved, *release_findings(context.billable, self._routes))
         return findings
 
     def _draw(self, case: Case, encounter: Encounter, context: EditContext) -> tuple[Draw, ...]:

@@ -23,6 +23,18 @@ class SystemClock:
 _EPOCH_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 
 
+def first_id(moment: datetime) -> int:
+    """The lowest id that `Ids` can give from `moment` (aware) on; 0 for one before they began, the highest of all for
+    one after they end.
+    """
+    return min(max(0, int(moment.timestamp() * 1000) - _EPOCH_MS) << 22, 2**63 - 1)
+
+
+def moment_of(id: int) -> datetime:
+    """When `Ids` gave `id`, to the millisecond; in UTC."""
+    return datetime.fromtimestamp(((id >> 22) + _EPOCH_MS) / 1000, UTC)
+
+
 class Ids:
     """Ids that grow with time: 41 bits of milliseconds, 6 of node, 16 of counter. Unique while nodes differ."""
 

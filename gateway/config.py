@@ -11,69 +11,19 @@ from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.access.roles import Role
+from gateway.addresses import LOOPBACK, Endpoint, HttpListen, MllpAddress, MllpReceiver, Name, Settings
+from gateway.answers import UNCERTAIN, Action, Rule
 from gateway.encounter.model import ClaimKind
-from gateway.yamlfile import NAME, Loc, Mistake, Places
-
-
-class Settings(BaseModel):
-    """A frozen group of settings; an unknown key is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Name = Annotated[str, Field(pattern=NAME)]
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-class Endpoint(Settings):
-    """Where to listen: `mllp://host:port`, or `host:port` for HTTP. Port 0 takes a free one."""
-
-    host: str
-    port: Annotated[int, Field(ge=0, le=65535)]
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def _endpoint(value: object, scheme: str, form: str) -> object:
-    if isinstance(value, Endpoint | dict):
-        return value
-    if not isinstance(value, str):
-        raise ValueError(f"no host is named; write it as {form}")  # noqa: TRY004 - pydantic collects ValueError only
-    try:
-        parts = urlsplit(value if "//" in value else f"//{value}")
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"a port is a number from 0 to 65535; write it as {form}") from error
-    beyond = parts.path.strip("/") or parts.query or parts.fragment or parts.username
-    if parts.scheme not in ("", scheme) or not host or port is None or beyond:
-        raise ValueError(f"not an address to listen on; write it as {form}")
-    return {"host": host, "port": port}
-
-
-def _http_endpoint(value: object) -> object:
-    return _endpoint(value, "http", "host:port, as 127.0.0.1:8080")
-
-
-def _mllp_endpoint(value: object) -> object:
-    return _endpoint(value, "mllp", "mllp://host:port, as mllp://127.0.0.1:2575")
-
-
-HttpListen = Annotated[Endpoint, BeforeValidator(_http_endpoint)]
-MllpListen = Annotated[Endpoint, BeforeValidator(_mllp_endpoint)]
+from gateway.message_types import TYPE
+from gateway.sending import AcknowledgementMode, ReceiverTls
+from gateway.smart import SmartRegistration
+from gateway.transport import Directory, Files, Listen, OverHttp, Tls
+from gateway.upkeep import Alerts, HoursOfDay, Minutes, Retention
+from gateway.yamlfile import Loc, Mistake, Places
 
 
 class KeyChoice(StrEnum):
@@ -94,6 +44,10 @@ class Source(Settings):
     """Assigning authority for account and visit numbers, whatever the message says of it."""
     time_zone: str | None = None
     dialect: Name = "base"
+    silent_after: Minutes | None = None
+    """Minutes without a message after which an alert is raised; never when it is not said."""
+    silent_hours: HoursOfDay = None
+    """The hours of the day, in the feed's time zone, in which silence counts; all of them when it is not said."""
 
     @field_validator("time_zone")
     @classmethod
@@ -110,28 +64,73 @@ def _zone(value: str | None) -> str | None:
     return value
 
 
+MessageType = Annotated[str, Field(pattern=f"^{TYPE}$")]
+Family = Literal["ADT", "DFT", "BAR", "MDM"]
+ListGroup = Literal["coverages", "diagnoses", "procedures", "charges"]
+
+
 class Feed(Source):
-    """An EHR or encoder that speaks HL7 v2 over MLLP."""
+    """An EHR or encoder that speaks HL7 v2: over MLLP, over HTTP, or in files."""
 
     name: Name
+    charset: str = ""
+    """The character set of messages that name none in MSH-18, as table 0211 names it: `8859/1`. UTF-8 when empty."""
     plain: bool = False
     """Unencrypted MLLP on an address other than loopback: only when this says so."""
-    listen: MllpListen
+    tls: Tls | None = None
+    listen: Listen
     max_message: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 16 * 1024 * 1024
     idle_seconds: Annotated[float, Field(gt=0)] = 3600.0
     frame_seconds: Annotated[float, Field(gt=0)] = 30.0
     """A frame that was begun must end within this time."""
     max_connections: Annotated[int, Field(ge=1)] = 256
+    max_per_address: Annotated[int, Field(ge=1)] = 128
+    """Connections of one remote address."""
+    files: Files = Files()
+    silence: bool = False
+    """Whether a sender whose MSH-15 and MSH-16 ask for no answer gets none."""
+    refuse: tuple[MessageType, ...] = ()
+    """Types of message that are answered with AR and not kept: `ADT`, `ADT^A60`."""
+    only: tuple[MessageType, ...] = ()
+    """The only types that are taken; any when empty."""
+    snapshot: dict[Family, frozenset[ListGroup]] = Field(default_factory=dict)
+    """Family -> the lists of which its messages say all there is. For the families it names, in the dialect's place."""
 
     @field_validator("listen")
     @classmethod
-    def _plain_only_on_loopback(cls, value: Endpoint, info: ValidationInfo) -> Endpoint:
-        if value.host not in LOOPBACK and not info.data.get("plain", True):
+    def _plain_only_on_loopback(cls, value: Listen, info: ValidationInfo) -> Listen:
+        if not isinstance(value, MllpAddress):
+            return value
+        if value.tls and "tls" in info.data and info.data["tls"] is None:
+            raise ValueError("TLS needs a certificate; add tls: {certificate: FILE, key: FILE}")
+        if not value.tls and value.host not in LOOPBACK and not info.data.get("plain", True):
             raise ValueError(
                 "plain MLLP beyond loopback shows patients' data to the network; "
-                "listen on 127.0.0.1, or set plain: true knowingly"
+                "listen with mllps:// or on 127.0.0.1, or set plain: true knowingly"
             )
         return value
+
+    @model_validator(mode="after")
+    def _of_its_transport(self) -> Feed:
+        """What is said is used: nobody believes in a limit that nothing heeds."""
+        said = self.model_fields_set - _TRANSPORTS[type(self.listen)]
+        stray = next((name for name in type(self).model_fields if name in said & _OF_TRANSPORTS), None)
+        if stray is None and self.tls is not None and not getattr(self.listen, "tls", False):
+            stray = "tls"
+        if stray is not None:
+            remedy = "listen with mllps://" if stray == "tls" else "take it out, or listen otherwise"
+            text = "has no meaning for what this feed listens on"
+            raise PydanticCustomError("stray_setting", text, {"at": (stray,), "remedy": remedy})
+        return self
+
+
+_OF_CONNECTIONS = frozenset({"idle_seconds", "frame_seconds", "max_connections", "max_per_address", "plain", "tls"})
+_TRANSPORTS: dict[type, frozenset[str]] = {
+    MllpAddress: _OF_CONNECTIONS,
+    Directory: frozenset({"files"}),
+    OverHttp: frozenset(),
+}
+_OF_TRANSPORTS = frozenset().union(*_TRANSPORTS.values())
 
 
 class Client(Source):
@@ -139,8 +138,12 @@ class Client(Source):
 
     name: Name
     roles: Annotated[frozenset[Role], Field(min_length=1)]
-    token: SecretStr
+    token: SecretStr | None = None
     """Resolved from `token_env` or `token_file`."""
+    smart: SmartRegistration | None = None
+    """Instead of a token: the client signs assertions of who it is (SMART Backend Services)."""
+    feeds: tuple[Name, ...] = ()
+    """For the feed role: the feeds over HTTP to which this client may send HL7 v2; none when empty."""
     npi: tuple[str, ...] = ()
     """For the provider role: whose queries this client sees; all of them when empty."""
     since: str | None = None
@@ -149,6 +152,7 @@ class Client(Source):
 class DestinationKind(StrEnum):
     X12_FILE = "x12-file"
     FHIR_CLAIM = "fhir-claim"
+    MLLP = "mllp"
 
 
 class _Destination(Settings):
@@ -214,7 +218,66 @@ class FhirClaim(_Destination):
         return value
 
 
-Destination = Annotated[X12File | FhirClaim, Field(discriminator="kind")]
+class Mllp(_Destination):
+    """A billing system that takes charges as DFT^P03 messages over MLLP."""
+
+    kind: Literal[DestinationKind.MLLP]
+    plain: bool = False
+    """Unencrypted MLLP to an address other than loopback: only when this says so."""
+    address: MllpReceiver
+    concurrency: Literal[1] = 1
+    """One connection, one message at a time."""
+    tls: ReceiverTls = ReceiverTls()
+    """For an address with mllps://."""
+    sending_application: str = "GATEWAY"
+    sending_facility: str | None = None
+    """MSH-4; the configuration's facility when it is not said."""
+    receiving_application: str | None = None
+    receiving_facility: str | None = None
+    usage: Literal["P", "T", "D"] = "T"
+    """MSH-11: production, training or debugging."""
+    acknowledgement: AcknowledgementMode = AcknowledgementMode.ORIGINAL
+    timeout_seconds: Annotated[float, Field(gt=0, le=45)] = 30.0
+    """For one answer; in enhanced mode for each of the two."""
+    idle_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """A connection that was idle for longer is opened anew rather than trusted."""
+    max_answer: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
+    idempotent: bool = False
+    """The receiver recognises MSH-10, and answers a repeat as it did the first: what is unknown may be sent again."""
+    window_hours: Annotated[float, Field(gt=0)] = 24.0
+    answers: tuple[Rule, ...] = ()
+    """What is done upon which answer, before the rules of `gateway.answers`."""
+
+    @field_validator("address")
+    @classmethod
+    def _plain_only_on_loopback(cls, value: MllpAddress, info: ValidationInfo) -> MllpAddress:
+        if not value.tls and value.host not in LOOPBACK and not info.data.get("plain", True):
+            raise ValueError(
+                "plain MLLP beyond loopback shows patients' data to the network; write mllps://, or set plain: true "
+                "knowingly"
+            )
+        return value
+
+    @field_validator("tls")
+    @classmethod
+    def _with_tls(cls, value: ReceiverTls, info: ValidationInfo) -> ReceiverTls:
+        address = info.data.get("address")
+        if isinstance(address, MllpAddress) and not address.tls:
+            raise ValueError("certificates have no meaning without TLS; write the address with mllps://")
+        return value
+
+    @field_validator("answers")
+    @classmethod
+    def _no_second_copy(cls, value: tuple[Rule, ...], info: ValidationInfo) -> tuple[Rule, ...]:
+        for index, rule in enumerate(value):
+            if rule.do is Action.RETRY and rule.when in UNCERTAIN and not info.data.get("idempotent"):
+                remedy = "set idempotent: true if the receiver recognises MSH-10, else write do: park"
+                text = f"a retry after {rule.when.value} may bill a claim twice"
+                raise PydanticCustomError("second_copy", text, {"at": (index, "do"), "remedy": remedy})
+        return value
+
+
+Destination = Annotated[X12File | FhirClaim | Mllp, Field(discriminator="kind")]
 
 
 class Billing(Settings):
@@ -282,6 +345,8 @@ class Processing(Settings):
     batch: Annotated[int, Field(ge=1, le=1024)] = 64
     high_water: Annotated[int, Field(ge=16)] = 5_000
     """Unprocessed messages above which sockets are read no more until half of them are done."""
+    reassess: bool = True
+    """Open encounters are looked at again when the policy, the destinations or what else decides on them has changed."""
 
 
 class Config(Settings):
@@ -305,6 +370,8 @@ class Config(Settings):
     reference: Path = Path("var/reference")
     audit: Audit = Audit()
     processing: Processing = Processing()
+    alerts: Alerts = Alerts()
+    retention: Retention = Retention()
 
     @field_validator("time_zone")
     @classmethod
@@ -316,6 +383,16 @@ class Config(Settings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was read from; None when it was not read from one."""
+        return Path(self._places.file) if self._places.digest else None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file's bytes, hexadecimal; empty without a file."""
+        return self._places.digest
 
     def placed(self, places: Places) -> Config:
         """The same, knowing where in a file its settings stand."""

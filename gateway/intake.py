@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from asyncio import Future
 from collections.abc import Callable
 from functools import partial
 
 from gateway.audit.events import Action, Event
 from gateway.clock import Clock, Ids
 from gateway.message import Message, MessageState, Received
+from gateway.promise import Promise
 from gateway.store.interface import ResourceVersion, Store
 
 
@@ -38,6 +37,17 @@ class Backlog:
         self._listeners.append(listener)
         if self.congested:
             listener(True)
+
+    def forget(self, listener: Callable[[bool], None]) -> None:
+        """It listens no more. One that is not known is no fault."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def limit(self, high_water: int) -> None:
+        """Another high-water mark from now on."""
+        self._high = high_water
+        self._low = high_water // 2
+        self._tell()
 
     def reset(self, count: int) -> None:
         """What the store says: at start, and whenever another process may have changed it."""
@@ -83,10 +93,8 @@ class Intake:
 
     def accept(
         self, received: Received, resource: ResourceVersion | None = None, message_id: int | None = None
-    ) -> Future[Message]:
+    ) -> Promise[Message]:
         """Keep `received`; the message that stands, whose `reply` is the acknowledgement to send.
-
-        A future rather than a coroutine: each acknowledgement waits on it, and needs no task of its own.
 
         A retransmission (same feed, control id and bytes) gives the message kept before, with the reply of then, and
         changes nothing. Raises Conflict when `resource`'s version stands already, StoreFault when nothing was kept.
@@ -113,13 +121,13 @@ class Intake:
             message=message.id,
             detail={"type": received.type, "sha256": digest.hex()},
         )
-        keeping = asyncio.ensure_future(self._store.keep(message, event, resource))
+        keeping = self._store.keep(message, event, resource)
         self._backlog.expect()
         keeping.add_done_callback(partial(self._kept, message.id))
         return keeping
 
-    def _kept(self, id: int, keeping: Future[Message]) -> None:
-        if not keeping.cancelled() and keeping.exception() is None and keeping.result().id == id:
+    def _kept(self, id: int, keeping: Promise[Message]) -> None:
+        if keeping.exception() is None and keeping.result().id == id:
             self._backlog.arrived()
         else:
             self._backlog.done(1)

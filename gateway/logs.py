@@ -40,6 +40,7 @@ FIELDS = frozenset(
         "limit",
         "listener",
         "message",
+        "mistake",
         "method",
         "node",
         "outcome",

@@ -6,7 +6,7 @@ them, so that a later move of a visit back to its old account undoes it as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -35,9 +35,7 @@ class Cases(Protocol):
 
     async def cases(self, keys: Iterable[str]) -> dict[str, Case]: ...
 
-    async def encounters_by_number(
-        self, numbers: list[tuple[str, str, str, str]]
-    ) -> Mapping[tuple[str, str, str, str], list[str]]: ...
+    async def encounters_having(self, number: tuple[str, str, str, str], limit: int) -> list[str]: ...
 
 
 @dataclass(slots=True)
@@ -159,9 +157,9 @@ class Merging:
     async def _keys(self, number: Identifier, type: str | None = None) -> list[str]:
         """The encounters that `number` leads to, loaded; those that merges emptied are left out."""
         wanted = (self._merges.facility, type or number.type or "", number.authority or "", number.value)
-        keys = (await self._store.encounters_by_number([wanted])).get(wanted, [])
+        keys = await self._store.encounters_having(wanted, MOST_ENCOUNTERS + 1)
         if len(keys) > MOST_ENCOUNTERS:
-            text = f"its number leads to {len(keys)} encounters; at most {MOST_ENCOUNTERS} are changed by one message"
+            text = f"its number leads to more than {MOST_ENCOUNTERS} encounters: no message changes as many"
             raise MappingError("merge-too-wide", "MRG", text)
         await self._load(keys)
         return [key for key in keys if (found := self._encounter_or_none(key)) and not found.merged_into]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
+from gateway.tallies import Tallies
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _ACKNOWLEDGEMENT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -18,20 +20,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._acknowledging: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
-        self.messages = Counter(
-            "gateway_messages",
-            "Messages by feed and outcome (kept, repeat, refused, processed, unused, set-aside)",
-            ["feed", "outcome"],
-            registry=self.registry,
-        )
-        self.acknowledgement_seconds = Histogram(
-            "gateway_acknowledgement_seconds",
-            "From a message's last byte to its acknowledgement",
-            ["feed"],
-            registry=self.registry,
-            buckets=_ACKNOWLEDGEMENT_BUCKETS,
-        )
+        self._tallies = Tallies(_ACKNOWLEDGEMENT_BUCKETS)
+        self.registry.register(self._tallies)
         self.requests = Counter(
             "gateway_http_requests", "HTTP answers by route and status", ["route", "status"], registry=self.registry
         )
@@ -46,12 +36,30 @@ class Metrics:
             "gateway_http_refusals", "Refusals of access by status", ["status"], registry=self.registry
         )
         self.releases = Counter("gateway_claims_released", "Claims released", registry=self.registry)
+        self.cuts = Counter(
+            "gateway_connections_cut",
+            "Connections of senders that were ended here, and why",
+            ["feed", "why"],
+            registry=self.registry,
+        )
         self.backlog = Gauge("gateway_backlog", "Messages kept and not yet processed", registry=self.registry)
         self.holds = Gauge("gateway_holds_open", "Open holds by kind", ["kind"], registry=self.registry)
         self.encounters = Gauge("gateway_encounters", "Encounters by stage", ["stage"], registry=self.registry)
         self.deliveries = Gauge("gateway_deliveries", "Deliveries by state", ["state"], registry=self.registry)
+        self.destinations = Gauge(
+            "gateway_destinations",
+            "1 for the state (up, down, suspended) that a destination is in",
+            ["destination", "state"],
+            registry=self.registry,
+        )
         self.stored_messages = Gauge(
             "gateway_messages_stored", "Stored messages by state", ["state"], registry=self.registry
+        )
+        self.alerts = Gauge(
+            "gateway_alert", "1 while the alert is raised, else 0", ["alert", "subject"], registry=self.registry
+        )
+        self.configuration = Gauge(
+            "gateway_configuration_version", "The version of the configuration in force", registry=self.registry
         )
 
     def answered(self, route: str, status: int, seconds: float) -> None:
@@ -65,20 +73,20 @@ class Metrics:
 
     def acknowledged(self, feed: str, outcome: str, seconds: float) -> None:
         """A message was acknowledged: `outcome` is kept, repeat or refused."""
-        counter, clock = self._acknowledging.get((feed, outcome)) or self._of_feed(feed, outcome)
-        counter.inc()
-        clock.observe(seconds)
+        self._tallies.count(feed, outcome)
+        self._tallies.took(feed, seconds)
 
-    def _of_feed(self, feed: str, outcome: str) -> tuple[Counter, Histogram]:
-        """Looked up once for each feed and outcome: this is on the acknowledging path."""
-        found = self.messages.labels(feed, outcome), self.acknowledgement_seconds.labels(feed)
-        self._acknowledging[feed, outcome] = found
-        return found
+    def cut(self, feed: str, why: str) -> None:
+        """A sender's connection was ended here: slow, too many, without its certificate."""
+        self.cuts.labels(feed, why).inc()
 
     def processed(self, feed: str, outcome: str) -> None:
         """The pipeline settled a message: `outcome` is its new state."""
-        counter, _ = self._acknowledging.get((feed, outcome)) or self._of_feed(feed, outcome)
-        counter.inc()
+        self._tallies.count(feed, outcome)
+
+    def alerted(self, name: str, subject: str, raised: bool) -> None:
+        """Whether an alert is raised. `subject` is a feed's or destination's name, or empty."""
+        self.alerts.labels(name, subject).set(raised)
 
     def show(self, counts: Mapping[str, Mapping[str, int]], backlog: int) -> None:
         """Takes over what the store counted (`Store.counts`); what has gone to nothing shows 0."""
@@ -90,6 +98,12 @@ class Metrics:
             ("messages", self.stored_messages),
         ):
             _set(gauge, counts.get(group, {}))
+
+    def show_destinations(self, states: Mapping[str, str]) -> None:
+        """Takes over the state of each destination, by its name."""
+        for name, state in states.items():
+            for each in ("up", "down", "suspended"):
+                self.destinations.labels(name, each).set(int(each == state))
 
     def exposition(self) -> bytes:
         """All metrics in the Prometheus text format."""

@@ -29,6 +29,7 @@ from gateway.logs import logger
 from gateway.mappings.errors import MappingError, Unused
 from gateway.merging import Merging
 from gateway.message import Message, MessageState
+from gateway.message_numbers import message_numbers
 from gateway.resolution import Resolver, account_numbers, numbers
 from gateway.store.interface import CaseChange, Conflict, MessageOutcome, Step, Store, StoreFault
 
@@ -104,6 +105,8 @@ class Pipeline:
         self._on_processed = on_processed
         self._wake = asyncio.Event()
         self._stopping = False
+        self.between_batches = asyncio.Lock()
+        """For whoever changes the rules: a batch is read and decided by the same ones."""
         backlog.arrived = self._wake.set
 
     async def run(self) -> None:
@@ -116,7 +119,9 @@ class Pipeline:
                     counted = True
                 # Before the look, not after it: what arrives meanwhile wakes the rest.
                 self._wake.clear()
-                if not await self.work_once():
+                async with self.between_batches:
+                    worked = await self.work_once()
+                if not worked:
                     counted = await self._rest()
             except StoreFault:
                 log.exception("pipeline.store_fault")
@@ -185,7 +190,8 @@ class Pipeline:
 
     async def _set_aside(self, message: Message, reason: str) -> None:
         step = Step()
-        self._settle(step, message, MessageState.SET_ASIDE, self._clock.now(), reason=reason)
+        # What could not be worked through is not read again here.
+        self._settle(step, message, MessageState.SET_ASIDE, self._clock.now(), reason=reason, readable=False)
         try:
             await self._store.commit(step)
         except Conflict:
@@ -367,8 +373,10 @@ class Pipeline:
         *,
         reason: str | None = None,
         key: str | None = None,
+        readable: bool = True,
     ) -> None:
-        step.outcomes.append(MessageOutcome(message.id, state, reason=reason, encounter=key))
+        numbers = message_numbers(message) if key is None and readable else ()
+        step.outcomes.append(MessageOutcome(message.id, state, reason=reason, encounter=key, numbers=numbers))
         detail: dict[str, object] = {"reason": reason} if reason else {}
         step.events.append(Event(now, "gateway", _TOLD[state], f"message/{message.id}", key, message.id, detail))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+import orjson
+
 from gateway.encounter.change import Change
+from gateway.encounter.merge import Merges
+from gateway.lookup import CHARGE_CODES, Lookup
 from gateway.mappings.errors import MappingError, Unused
 from gateway.mappings.fhir.mapping import map_resource, query_numbers, references, resource_numbers
 from gateway.mappings.fhir.outcome import ERROR, FATAL
@@ -39,25 +43,58 @@ class Hl7Reader:
     """Reads HL7 v2 by the profile of the feed that it came from."""
 
     def __init__(self, profiles: Mapping[str, FeedProfile]) -> None:
+        self.profiles = profiles
+        """By the feed's name, without what analysts added to their tables."""
         self._profiles = profiles
+        self._lookups: Sequence[Lookup] = ()
 
-    async def __call__(self, message: Message) -> Change | Unused:
+    def read_by(self, profiles: Mapping[str, FeedProfile]) -> None:
+        """Read by these from now on."""
+        self.profiles = profiles
+        self._profiles = with_lookups(profiles, self._lookups)
+
+    def add(self, lookups: Sequence[Lookup]) -> None:
+        """Read with these entries in the feeds' tables from now on, in place of those that were added before."""
+        self._lookups = tuple(lookups)
+        self._profiles = with_lookups(self.profiles, self._lookups)
+
+    async def __call__(self, message: Message) -> Change | Merges | Unused:
         return self.read(message)
 
-    def read(self, message: Message) -> Change | Unused:
+    def read(self, message: Message) -> Change | Merges | Unused:
         """What the message says. MappingError when it cannot be used."""
         profile = self._profiles.get(message.feed)
         if profile is None:
             raise MappingError(UNKNOWN_FEED, "", f"feed {message.feed} is no longer configured")
         try:
-            er7 = Er7Message.parse(message.payload)
+            er7 = Er7Message.parse(message.payload, profile.charset)
         except Er7Error as error:
             raise MappingError("no-message", "MSH", str(error)) from error
         if len(er7) > MAX_SEGMENTS:
             raise MappingError(
                 "too-long", "", f"{len(er7)} segments; at most {MAX_SEGMENTS} are worked on as one message"
             )
-        return map_message(er7, profile, message.id)
+        return _of_feed(map_message(er7, profile, message.id), profile.name)
+
+
+def with_lookups(profiles: Mapping[str, FeedProfile], lookups: Sequence[Lookup]) -> Mapping[str, FeedProfile]:
+    """The profiles with the entries that analysts added to their tables."""
+    added: dict[str, dict[str, dict[str, object]]] = {}
+    for lookup in lookups:
+        if lookup.value is not None:
+            value: object = orjson.loads(lookup.value) if lookup.table == CHARGE_CODES else lookup.value
+            added.setdefault(lookup.feed, {}).setdefault(lookup.table, {})[lookup.code] = value
+    return {
+        name: replace(profile, dialect=profile.dialect.with_tables(added[name])) if name in added else profile
+        for name, profile in profiles.items()
+    }
+
+
+def _of_feed(read: Change | Merges | Unused, feed: str) -> Change | Merges | Unused:
+    """What was read, with the feed named whose tables lack a code."""
+    if not isinstance(read, Change) or not read.problems:
+        return read
+    return replace(read, problems=tuple(replace(p, feed=feed) if p.table is not None else p for p in read.problems))
 
 
 class FhirReader:
@@ -66,6 +103,10 @@ class FhirReader:
     def __init__(self, sources: Mapping[str, FhirSource], store: Looked) -> None:
         self._sources = sources
         self._store = store
+
+    def read_by(self, sources: Mapping[str, FhirSource]) -> None:
+        """Read by these from now on."""
+        self._sources = sources
 
     async def __call__(self, message: Message) -> Change | Unused:
         source = self._sources.get(message.feed)
@@ -111,7 +152,7 @@ class FhirReader:
         if written is None or written.client != source.feed:
             return None
         kept = await self._store.message(written.message)
-        return None if kept is None else resource_numbers(read(kept.payload), source)
+        return None if kept is None or not kept.payload else resource_numbers(read(kept.payload), source)
 
 
 def _logical_id(type: str) -> str | None:

@@ -24,6 +24,8 @@ async def replay(store: Store, message_id: int, *, actor: str, clock: Clock, ids
         raise NotReplayable(f"there is no message {message_id}")
     if (original.state, "replay") not in MESSAGE_TRANSITIONS:
         raise NotReplayable(f"message {message_id} is {original.state}; only one that was dealt with can be replayed")
+    if not original.payload:
+        raise NotReplayable(f"message {message_id} was pruned: its content is no longer kept")
     now = clock.now()
     attempt = replace(
         original,

@@ -9,10 +9,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.access.roles import Role
-from gateway.config import Config, KeyChoice, Source
+from gateway.config import Config, Feed, KeyChoice, Source
 from gateway.encounter.billable import Billable
 from gateway.encounter.model import Encounter
 from gateway.mappings.fhir.source import FhirSource
+from gateway.mappings.hl7v2.charset import NAMES, known
 from gateway.mappings.hl7v2.dialect import Dialect, load_dialects
 from gateway.mappings.hl7v2.dialect_source import DialectError
 from gateway.mappings.hl7v2.mapped import FeedProfile
@@ -23,6 +24,9 @@ from gateway.review.policy import Policy
 from gateway.review.policy_file import PolicyMistakes, load_policy
 from gateway.settings import ConfigErrors, load
 from gateway.yamlfile import Mistake, Mistakes, instead
+
+_WRITING = frozenset({Role.FEED, Role.PROVIDER})
+"""Whose resources become part of encounters: a provider's answers do."""
 
 
 class RulesFault(Mistakes):
@@ -50,24 +54,29 @@ def load_rules(config: Config) -> Rules:
     routes = tuple(_routes(config, mistakes))
     if dialects:
         mistakes.extend(_unknown_dialects(config, dialects))
+    mistakes.extend(_unknown_charsets(config))
     if mistakes:
         raise RulesFault(mistakes)
     profiles = {feed.name: _profile(feed.name, feed, config, dialects) for feed in config.feeds}
     sources = {
-        client.name: _fhir_source(client.name, client, config) for client in config.clients if Role.FEED in client.roles
+        client.name: _fhir_source(client.name, client, config) for client in config.clients if _WRITING & client.roles
     }
     return Rules(policy, Icd10Cm.load(config.reference), routes, profiles, sources, config.zone)
 
 
 def check(path: Path, environ: Mapping[str, str]) -> Config:
     """The configuration, once it and all that it names can be used. Raises Mistakes with those of all files."""
+    return read(path, environ)[0]
+
+
+def read(path: Path, environ: Mapping[str, str]) -> tuple[Config, Rules]:
+    """The configuration and the rules that it names. Raises Mistakes with those of all files."""
     try:
         config = load(path, environ)
     except ConfigErrors as errors:
         _, _, mistakes = _read(errors.review, errors.dialects)
         raise Mistakes((*errors.mistakes, *mistakes)) from None
-    load_rules(config)
-    return config
+    return config, load_rules(config)
 
 
 def _read(review: Path | None, directory: Path | None) -> tuple[Policy, dict[str, Dialect], list[Mistake]]:
@@ -101,7 +110,14 @@ def _unknown_dialects(config: Config, dialects: Mapping[str, Dialect]) -> Iterat
             yield config.mistake(("feeds", index, "dialect"), f"there is no dialect {feed.dialect}", remedy)
 
 
-def _profile(name: str, source: Source, config: Config, dialects: Mapping[str, Dialect]) -> FeedProfile:
+def _unknown_charsets(config: Config) -> Iterator[Mistake]:
+    for index, feed in enumerate(config.feeds):
+        if feed.charset and not known(feed.charset):
+            remedy = instead(feed.charset, NAMES)
+            yield config.mistake(("feeds", index, "charset"), "there is no such character set", remedy)
+
+
+def _profile(name: str, source: Feed, config: Config, dialects: Mapping[str, Dialect]) -> FeedProfile:
     return FeedProfile(
         name=name,
         facility=source.facility or config.facility,
@@ -109,6 +125,8 @@ def _profile(name: str, source: Source, config: Config, dialects: Mapping[str, D
         dialect=dialects[source.dialect],
         key=tuple(choice.value for choice in source.key or ()),
         authority=source.authority,
+        charset=source.charset,
+        snapshot={family: frozenset[str](groups) for family, groups in source.snapshot.items()},
     )
 
 

@@ -63,10 +63,13 @@ class _Refusal:
     method: str
     route: str
     caller: str | None
+    why: str = ""
 
     def event(self, since: datetime, count: int) -> Event:
         actor = f"client:{self.caller}" if self.caller is not None else UNKNOWN_CALLER
         detail: dict[str, object] = {"status": self.status, "method": self.method, "count": count}
+        if self.why:
+            detail["why"] = self.why
         return Event(since, actor, Action.ACCESS_REFUSED, f"route{self.route}", detail=detail)
 
 
@@ -86,9 +89,9 @@ class Refusals:
         self._held = held
         self._waiting: dict[_Refusal, tuple[datetime, int]] = {}
 
-    def refused(self, status: int, method: str, route: str, caller: str | None) -> None:
-        """Take note; never blocks."""
-        self._count(_Refusal(status, method, route, caller), self._clock.now(), 1)
+    def refused(self, status: int, method: str, route: str, caller: str | None, why: str = "") -> None:
+        """Take note; never blocks. `why`: a word from a closed set, where the status does not say it all."""
+        self._count(_Refusal(status, method, route, caller, why), self._clock.now(), 1)
 
     async def commit(self) -> int:
         """Commit what waits as events, all together; how many. After a StoreFault, which is raised, it waits again."""

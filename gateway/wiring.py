@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Protocol
 
 import httpx
 
-from gateway.access.tokens import Callers
+from gateway.adapters.desk.analysis import AnalysisApi
 from gateway.adapters.desk.api import DeskApi
+from gateway.adapters.desk.destinations import DestinationsApi
+from gateway.adapters.desk.messages_api import MessagesApi
 from gateway.adapters.fhir.facade import Facade
 from gateway.adapters.fhir_claim import FhirClaimDestination, shared_client
+from gateway.adapters.hl7_http import Hl7Http
 from gateway.adapters.http.routing import Route
+from gateway.adapters.http.scoped import guarded
 from gateway.adapters.http.server import HttpServer
+from gateway.adapters.mllp.client_tls import client_tls
+from gateway.adapters.mllp.destination import MllpDestination
+from gateway.adapters.operations.configuration import Configuration, ConfigurationApi
 from gateway.adapters.operations.routes import Operations
 from gateway.adapters.x12_file import X12FileDestination
 from gateway.audit.keys import SealKey, load_public_keys
+from gateway.building import Reader
 from gateway.casework import Casework
+from gateway.charge_report import ChargeReport
 from gateway.clock import Clock, Ids
-from gateway.config import Config, FhirClaim, X12File
+from gateway.code_tables import CodeTables
+from gateway.config import Config, FhirClaim, Mllp, X12File
 from gateway.delivery import Lane, Outbox, Pace
 from gateway.desk.desk import Desk
+from gateway.desk.messages import MessageDesk
 from gateway.desk.queries import QueryDesk
 from gateway.desk.settling import Settling
 from gateway.desk.work import Work
+from gateway.entry import Entry
+from gateway.explaining import Explaining
+from gateway.feeds import Feeds
 from gateway.intake import Backlog, Intake
-from gateway.message import Message
 from gateway.metrics import Metrics
+from gateway.rebuilding import Rebuilding
 from gateway.release.render import X12Renderer
 from gateway.release.render_fhir import FhirRenderer
-from gateway.replay import replay
+from gateway.release.render_hl7 import Hl7Renderer
 from gateway.sealing import Sealer
 from gateway.settlement import Settlement
-from gateway.store.interface import MessageQuery, Store
+from gateway.store.interface import Store
 from gateway.trail import Refusals, Trail
+from gateway.watch import Watch
 
 SQLITE = "sqlite:"
 TAKEOVER = timedelta(minutes=3)
@@ -55,31 +70,20 @@ class Parts(Protocol):
     intake: Intake
     outbox: Outbox
     refusals: Refusals
+    feeds: Feeds
+    readers: Mapping[str, Reader]
+    rebuilding: Rebuilding
+    code_tables: CodeTables
+    watch: Watch
+    entry: Entry
+    http: tuple[str, int]
+
+    @property
+    def reloading(self) -> Configuration: ...
 
     def released(self) -> None:
         """A claim was released: let it be delivered."""
         ...
-
-
-class KeptMessages:
-    """The messages of the store, and new attempts at them."""
-
-    def __init__(self, store: Store, clock: Clock, ids: Ids, on_replayed: Callable[[], None]) -> None:
-        self._store = store
-        self._clock = clock
-        self._ids = ids
-        self._on_replayed = on_replayed
-
-    async def messages(self, query: MessageQuery) -> list[Message]:
-        return await self._store.messages(query)
-
-    async def message(self, id: int) -> Message | None:
-        return await self._store.message(id)
-
-    async def replay(self, message_id: int, actor: str) -> int:
-        attempt = await replay(self._store, message_id, actor=actor, clock=self._clock, ids=self._ids)
-        self._on_replayed()
-        return attempt
 
 
 def sealer(store: Store, config: Config, clock: Clock) -> Sealer:
@@ -102,15 +106,13 @@ def make_outbox(
     clock: Clock,
     ids: Ids,
     jitter: Callable[[], float],
-    running: AsyncExitStack,
+    lines: Lines,
 ) -> Outbox:
-    """The outbox with a lane for each destination. One HTTP client serves all of them."""
-    client = shared_client()
-    running.push_async_callback(client.aclose)
+    """The outbox with a lane for each destination."""
     return Outbox(
         store,
         Settlement(store, casework, clock),
-        list(_lanes(config, client, clock)),
+        list(lanes(config, lines, clock)),
         clock,
         owner=f"node-{config.node}",
         epoch=ids.next(),
@@ -124,15 +126,32 @@ def pace(store: str) -> Pace:
     return Pace() if store.startswith(SQLITE) else Pace(takeover=TAKEOVER)
 
 
-def _lanes(config: Config, client: httpx.AsyncClient, clock: Clock) -> Iterator[Lane]:
+class Lines:
+    """What lanes send by: one HTTP client for all, and the connections of those that have one. `close` at the end."""
+
+    def __init__(self) -> None:
+        self.client: httpx.AsyncClient = shared_client()
+        self.opened = AsyncExitStack()
+        self.opened.push_async_callback(self.client.aclose)
+
+    async def close(self) -> None:
+        await self.opened.aclose()
+
+
+def lanes(config: Config, lines: Lines, clock: Clock) -> Iterator[Lane]:
+    """A lane for each destination, in the order of the configuration. OSError when a file of one cannot be used."""
     for destination in config.destinations:
         match destination:
             case X12File():
                 renderer = X12Renderer(destination, config.billing, config.zone)
                 yield Lane(X12FileDestination(destination.name, destination.directory), renderer, 1)
             case FhirClaim():
-                sender = FhirClaimDestination(destination, client, now=clock.now)
+                sender = FhirClaimDestination(destination, lines.client, now=clock.now)
                 yield Lane(sender, FhirRenderer(config.billing), destination.concurrency)
+            case Mllp():
+                receiver = MllpDestination(destination, client_tls(destination))
+                lines.opened.push_async_callback(receiver.close)
+                yield Lane(receiver, Hl7Renderer(destination, config.facility, config.zone), 1)
 
 
 class Witness:
@@ -145,27 +164,45 @@ class Witness:
     def answered(self, route: str, status: int, seconds: float) -> None:
         self._metrics.answered(route, status, seconds)
 
-    def refused(self, status: int, method: str, route: str, caller: str | None) -> None:
+    def refused(self, status: int, method: str, route: str, caller: str | None, why: str = "") -> None:
         self._metrics.refused(status, method, route, caller)
-        self._refusals.refused(status, method, route, caller)
+        self._refusals.refused(status, method, route, caller, why)
 
 
 def http_server(gateway: Parts) -> HttpServer:
     """The HTTP server with every route."""
     config = gateway.config
     witness = Witness(gateway.metrics, gateway.refusals)
-    return HttpServer(routes(gateway), Callers(config.clients), config.http, observer=witness)
+    return HttpServer(routes(gateway), gateway.entry.recognition, config.http, observer=witness)
 
 
 def routes(gateway: Parts) -> list[Route]:
-    """Every route that the gateway serves."""
+    """Every route that the gateway serves, with scopes and compartments in force."""
+    witness = Witness(gateway.metrics, gateway.refusals)
+    smart = gateway.entry.routes(witness, lambda: gateway.config, lambda: gateway.http)
+    return guarded([*_routes(gateway), *smart])
+
+
+def _routes(gateway: Parts) -> list[Route]:
     store, clock, ids = gateway.store, gateway.clock, gateway.ids
     work = Work(store, gateway.casework, clock, ids, lambda claim: gateway.released())
     queries = QueryDesk(work)
-    kept = KeptMessages(store, clock, ids, gateway.backlog.add)
-    api = DeskApi(Desk(work), queries, Settling(store, gateway.outbox), kept, Trail(store, clock))
+    messages = MessagesApi(MessageDesk(store, clock, ids, gateway.backlog.add))
+    desk = Desk(work)
+    settling, trail = Settling(store, gateway.outbox), Trail(store, clock)
+    api = DeskApi(desk, queries, settling, messages, trail, also=(DestinationsApi(gateway.outbox),))
+    analysis = AnalysisApi(
+        desk,
+        Explaining(store, gateway.readers),
+        gateway.rebuilding,
+        gateway.code_tables,
+        ChargeReport(store, gateway.config.zone),
+    )
     return [
         *Facade(gateway.intake, gateway.backlog, store, queries, clock).routes(),
         *api.routes(),
-        *Operations(store, gateway.metrics).routes(),
+        *analysis.routes(),
+        *ConfigurationApi(gateway.reloading, gateway.watch).routes(),
+        *Hl7Http(gateway.feeds.doors, gateway.backlog).routes(),
+        *Operations(store, gateway.metrics, gateway.outbox).routes(),
     ]

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from gateway.adapters.mllp.feed import FeedReceiver
 from gateway.adapters.mllp.server import Limits, MllpServer
 from gateway.app import tune_collector
 from gateway.clock import Ids, SystemClock
 from gateway.intake import Backlog, Intake
+from gateway.logs import configure
 from gateway.metrics import Metrics
+from gateway.reception import Reception
 from gateway.store.open import open_store
 
 
-async def main(path: str) -> None:
+async def main(path: str, frame_seconds: float = 60, connections: int = 1024) -> None:
+    configure()  # as `gateway serve` does: standard output is for the port alone
     store = open_store(f"sqlite:///{path}", None)
     await store.open()
     clock = SystemClock()
     intake = Intake(store, Backlog(10_000_000), clock, Ids())
-    server = MllpServer(
-        "bench", FeedReceiver("bench", intake, clock, Metrics().acknowledged), Limits(1 << 20, 60, 60, 1024)
-    )
+    limits = Limits(1 << 20, 60, frame_seconds, connections)
+    server = MllpServer("bench", Reception("bench", intake, clock, Metrics().acknowledged), limits)
     _, port = await server.start("127.0.0.1", 0)
     tune_collector()  # as `gateway serve` does
     print(port, flush=True)
@@ -29,4 +30,4 @@ async def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], *map(float, sys.argv[2:3]), *map(int, sys.argv[3:4])))

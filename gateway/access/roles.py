@@ -14,13 +14,15 @@ class Role(StrEnum):
     CDI = "cdi"
     SUPERVISOR = "supervisor"
     COMPLIANCE = "compliance"
+    ANALYST = "analyst"
+    """An interface analyst: sees what feeds send, and takes it again."""
     OPERATOR = "operator"
     MONITOR = "monitor"
 
 
 class Permission(StrEnum):
     SUBMIT = "submit"
-    """Create and update Encounter, Claim, DocumentReference; read back what one submitted."""
+    """Create and update Encounter, Claim, DocumentReference; read back what one submitted; send HL7 v2 over HTTP."""
     QUERY_READ = "query.read"
     QUERY_ANSWER = "query.answer"
     WORKLIST_READ = "worklist.read"
@@ -32,10 +34,22 @@ class Permission(StrEnum):
     APPROVE = "approve"
     RETURN = "return"
     DELIVERY_RESOLVE = "delivery.resolve"
+    DESTINATION_CONTROL = "destination.control"
+    """Suspend and resume a destination."""
     AUDIT_READ = "audit.read"
     MESSAGE_READ = "message.read"
     MESSAGE_REPLAY = "message.replay"
+    MESSAGE_PAYLOAD = "message.payload"
+    """See what a message says of a patient, and search in it."""
+    CODES_READ = "codes.read"
+    CODES_MAP = "codes.map"
+    """Say what a sender's codes mean."""
+    CHARGES_READ = "charges.read"
+    """What became of every charge, in numbers."""
     METRICS_READ = "metrics.read"
+    CONFIGURATION_READ = "configuration.read"
+    CONFIGURATION_CHANGE = "configuration.change"
+    """Reload the files, or return to an earlier version of them."""
 
 
 _DESK = frozenset(
@@ -54,9 +68,46 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.CODER: _DESK,
     Role.CDI: _DESK,
     Role.SUPERVISOR: _DESK
-    | {Permission.APPROVE, Permission.RETURN, Permission.HOLD_OVERRIDE, Permission.DELIVERY_RESOLVE},
-    Role.COMPLIANCE: frozenset({Permission.WORKLIST_READ, Permission.ENCOUNTER_READ, Permission.AUDIT_READ}),
-    Role.OPERATOR: frozenset({Permission.MESSAGE_READ, Permission.MESSAGE_REPLAY, Permission.METRICS_READ}),
+    | {
+        Permission.APPROVE,
+        Permission.RETURN,
+        Permission.HOLD_OVERRIDE,
+        Permission.DELIVERY_RESOLVE,
+        Permission.MESSAGE_READ,
+        Permission.CODES_READ,
+        Permission.CHARGES_READ,
+    },
+    Role.COMPLIANCE: frozenset(
+        {
+            Permission.WORKLIST_READ,
+            Permission.ENCOUNTER_READ,
+            Permission.AUDIT_READ,
+            Permission.CONFIGURATION_READ,
+            Permission.CHARGES_READ,
+        }
+    ),
+    Role.ANALYST: frozenset(
+        {
+            Permission.MESSAGE_READ,
+            Permission.MESSAGE_REPLAY,
+            Permission.MESSAGE_PAYLOAD,
+            Permission.ENCOUNTER_READ,
+            Permission.CODES_READ,
+            Permission.CODES_MAP,
+            Permission.CHARGES_READ,
+            Permission.CONFIGURATION_READ,
+        }
+    ),
+    Role.OPERATOR: frozenset(
+        {
+            Permission.MESSAGE_READ,
+            Permission.MESSAGE_REPLAY,
+            Permission.METRICS_READ,
+            Permission.DESTINATION_CONTROL,
+            Permission.CONFIGURATION_READ,
+            Permission.CONFIGURATION_CHANGE,
+        }
+    ),
     Role.MONITOR: frozenset({Permission.METRICS_READ}),
 }
 

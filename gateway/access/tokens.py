@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from gateway.access.compartment import PatientNumber
 from gateway.access.roles import Permission, Role, permissions
+from gateway.access.scopes import Scopes
 
 HEADER_LIMIT = 4096
 
@@ -27,9 +29,11 @@ class Registered(Protocol):
     @property
     def roles(self) -> frozenset[Role]: ...
     @property
-    def token(self) -> Secret: ...
+    def token(self) -> Secret | None: ...
     @property
     def npi(self) -> tuple[str, ...]: ...
+    @property
+    def feeds(self) -> tuple[str, ...]: ...
 
 
 C = TypeVar("C", bound=Registered)
@@ -37,18 +41,28 @@ C = TypeVar("C", bound=Registered)
 
 @dataclass(frozen=True, slots=True)
 class Caller(Generic[C]):
-    """Who calls. `permissions` is all that the roles grant; `npi` limits a provider's queries where it names any."""
+    """Who calls. `permissions` is all that the roles grant; `npi` limits a provider's queries where it names any.
+
+    `scopes` and `patients` limit further what the roles grant; None for no such limit.
+    """
 
     name: str
     roles: frozenset[Role]
     permissions: frozenset[Permission]
     npi: tuple[str, ...]
     client: C = field(repr=False, compare=False)
+    scopes: Scopes | None = None
+    patients: frozenset[PatientNumber] | None = field(default=None, repr=False)
 
     @property
     def actor(self) -> str:
         """As audit events name the caller."""
         return f"client:{self.name}"
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """The feeds that the caller may send HL7 v2 to."""
+        return self.client.feeds
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions
@@ -65,31 +79,43 @@ class Callers(Generic[C]):
         """ValueError when a token is empty, or two clients have the same; the text names clients only."""
         self._known: dict[bytes, Caller[C]] = {}
         for client in clients:
+            if client.token is None:
+                continue
             token = client.token.get_secret_value()
             if not token:
                 raise ValueError(f"the client {client.name} has an empty token")
             digest = _digest(token)
             if digest in self._known:
                 raise ValueError(f"the clients {self._known[digest].name} and {client.name} have the same token")
-            granted = permissions(client.roles)
-            self._known[digest] = Caller(client.name, client.roles, granted, client.npi, client)
+            self._known[digest] = caller_of(client)
 
     def __repr__(self) -> str:
         return f"Callers({len(self._known)})"
 
     def authenticate(self, authorization: str | None) -> Caller[C] | None:
         """The caller of an `Authorization: Bearer TOKEN` header (RFC 6750, section 2.1); None when it is nobody."""
-        if authorization is None or len(authorization) > HEADER_LIMIT:
+        token = bearer(authorization)
+        if token is None:
             return None
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip(" "):
-            return None
-        presented = _digest(token.strip(" "))
+        presented = _digest(token)
         found: Caller[C] | None = None
         for digest, caller in self._known.items():
             if hmac.compare_digest(digest, presented):
                 found = caller
         return found
+
+
+def caller_of(client: C, scopes: Scopes | None = None, patients: frozenset[PatientNumber] | None = None) -> Caller[C]:
+    """`client` as a caller, with what its roles grant."""
+    return Caller(client.name, client.roles, permissions(client.roles), client.npi, client, scopes, patients)
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The token in an Authorization header; None when there is none."""
+    if authorization is None or len(authorization) > HEADER_LIMIT:
+        return None
+    scheme, _, token = authorization.partition(" ")
+    return token.strip(" ") or None if scheme.lower() == "bearer" else None
 
 
 def _digest(token: str) -> bytes:

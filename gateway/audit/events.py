@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import orjson
@@ -18,7 +18,11 @@ class Action(StrEnum):
     MESSAGE_UNUSED = "message.unused"
     MESSAGE_SET_ASIDE = "message.set-aside"
     MESSAGE_REPLAYED = "message.replayed"
+    LOOKUP_CHANGED = "lookup.changed"
+    MESSAGE_READ = "message.read"
+    MESSAGES_SEARCHED = "message.searched"
     ENCOUNTER_CHANGED = "encounter.changed"
+    ENCOUNTER_MERGED = "encounter.merged"
     SAMPLE_DRAWN = "sample.drawn"
     HOLD_OPENED = "hold.opened"
     HOLD_ENDED = "hold.ended"
@@ -30,12 +34,26 @@ class Action(StrEnum):
     QUERY_CHANGED = "query.changed"
     QUERY_ANSWERED = "query.answered"
     QUERY_READ = "query.read"
+    QUERY_REMINDED = "query.reminded"
+    QUERY_ESCALATED = "query.escalated"
+    QUERY_OVERDUE = "query.overdue"
+    QUERY_DELIVERED = "query.delivered"
     CLAIM_RELEASED = "claim.released"
     DELIVERY_CHANGED = "delivery.changed"
+    DESTINATION_SUSPENDED = "destination.suspended"
+    DESTINATION_RESUMED = "destination.resumed"
     AUDIT_EXPORTED = "audit.exported"
+    CONFIGURATION_ACTIVATED = "configuration.activated"
+    CONFIGURATION_KEPT = "configuration.kept"
+    CONFIGURATION_REFUSED = "configuration.refused"
+    ENCOUNTER_REASSESSED = "encounter.reassessed"
+    ALERT_RAISED = "alert.raised"
+    ALERT_ENDED = "alert.ended"
+    MESSAGES_PRUNED = "messages.pruned"
     GATEWAY_STARTED = "gateway.started"
     GATEWAY_STOPPED = "gateway.stopped"
     ACCESS_REFUSED = "access.refused"
+    ACCESS_GRANTED = "access.granted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +71,28 @@ class Event:
     message: int | None = None
     detail: dict[str, object] = field(default_factory=dict)
 
-    def content(self) -> bytes:
-        """The canonical bytes that are hashed: a JSON array of the fields, the detail's keys sorted."""
+    def written_detail(self) -> bytes:
+        """`detail` as JSON, its keys sorted: as it is kept and hashed."""
+        return orjson.dumps(self.detail, option=orjson.OPT_SORT_KEYS) if self.detail else b"{}"
+
+    def content(self, detail: bytes | None = None) -> bytes:
+        """The canonical bytes that are hashed: a JSON array of the fields, the detail's keys sorted.
+
+        `detail`: what `written_detail` gave, where it is known already.
+        """
+        at = self.at if self.at.tzinfo is UTC else self.at.isoformat()  # orjson writes an instant in UTC just so
         return orjson.dumps(
-            [self.at.isoformat(), self.actor, self.action, self.subject, self.encounter, self.message, self.detail],
-            option=orjson.OPT_SORT_KEYS,
+            [
+                at,
+                self.actor,
+                self.action,
+                self.subject,
+                self.encounter,
+                self.message,
+                orjson.Fragment(self.written_detail() if detail is None else detail),
+            ]
         )
 
-    def digest(self) -> bytes:
+    def digest(self, detail: bytes | None = None) -> bytes:
         """The event's Merkle leaf: SHA-256 over 0x00 and the content (RFC 6962, section 2.1)."""
-        return hashlib.sha256(b"\x00" + self.content()).digest()
+        return hashlib.sha256(b"\x00" + self.content(detail)).digest()

@@ -46,11 +46,13 @@ def form_of(code: str) -> CodeForm | None:
     return next((form for form, pattern in FORMS.items() if pattern.fullmatch(code)), None)
 
 
+@lru_cache(maxsize=4096)
 def billable_service(code: str) -> bool:
     """Whether `code` can stand on a service line: CPT or HCPCS."""
     return form_of(code) not in (None, CodeForm.ICD10PCS)
 
 
+@lru_cache(maxsize=1024)
 def modifier_is_formed(modifier: str) -> bool:
     """Two characters, digits or capital letters (CPT appendix A, HCPCS level II)."""
     return _MODIFIER.fullmatch(modifier) is not None

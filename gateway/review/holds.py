@@ -246,14 +246,16 @@ def _taken_back(hold: Hold, returned: datetime | None) -> bool:
 
 def _opened(finding: Finding, id_: int, encounter: str, now: datetime) -> Hold:
     within = None if finding.due_days is None else now + timedelta(days=finding.due_days)
-    return Hold(
-        id=id_,
-        encounter=encounter,
-        rule=finding.rule,
-        subject=finding.subject,
-        opened=now,
-        due=finding.until or within,
-        **_said(finding),
+    return Hold.from_values(
+        {
+            "id": id_,
+            "encounter": encounter,
+            "rule": finding.rule,
+            "subject": finding.subject,
+            "opened": now,
+            "due": finding.until or within,
+            **_said(finding),
+        }
     )
 
 

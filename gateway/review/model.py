@@ -109,12 +109,14 @@ class Hold(Record):
 
 
 class QueryStatus(StrEnum):
-    """The statuses of a FHIR R4 Task that a provider query passes through."""
+    """The statuses of a FHIR R4 Task, all twelve."""
 
+    DRAFT = "draft"
     REQUESTED = "requested"
     RECEIVED = "received"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
+    READY = "ready"
     IN_PROGRESS = "in-progress"
     ON_HOLD = "on-hold"
     COMPLETED = "completed"
@@ -135,6 +137,19 @@ class Indicator(Record):
     text: str
     document: str | None = None
     """The id of the document or result that it stands in."""
+    quote: str | None = None
+    """The passage as it stands in the document's content, word for word; white space does not count."""
+    encounter: str | None = None
+    """The key of the prior encounter that the document is of; the query's own when it is not said."""
+    relevance: str | None = None
+    """Why a fact of a prior encounter matters in this one."""
+
+
+class Need(Record):
+    """The finding that a query was asked for: when it ends, so does the query."""
+
+    rule: str
+    subject: str = ""
 
 
 class Option(Record):
@@ -156,6 +171,11 @@ class QueryDraft(Record):
     due_days: int = 7
     subject: str | None = None
     """For a yes/no query: what it asks about (documented-condition, present-on-admission, cause-and-effect)."""
+    template: str | None = None
+    """The template that it was made from."""
+    tags: tuple[str, ...] = ()
+    """The work queues that it is for. The provider never sees them; they are checked like all that is seen."""
+    need: Need | None = None
 
 
 class Query(Record):
@@ -176,6 +196,28 @@ class Query(Record):
     answer_option: str | None = None
     answered_by: str | None = None
     answered: datetime | None = None
+    answered_in: str | None = None
+    """The id of the document that the answer stands in, where it is an addendum."""
+    verbal: bool = False
+    """Asked and answered by word of mouth, and recorded here."""
+    replaces: str | None = None
+    """The number of the query that it took the place of."""
+    look: datetime | None = None
+    """When the clock looks at it next; None when nothing more comes by itself."""
+    reminders: int = 0
+    """How often the provider was reminded."""
+    escalated: int = 0
+    """How many steps of the site's escalation led to it."""
+
+    @property
+    def agreed(self) -> bool | None:
+        """Whether the answer is one that the cited indicators support; None of an open or unanswered query."""
+        if self.answered is None or self.draft.kind is QueryKind.OPEN or self.answer_option is None:
+            return None
+        picked = self.answer_option.casefold()
+        if self.draft.kind is QueryKind.YES_NO:
+            return picked == "yes"
+        return any(option.indicators and option.text.casefold() == picked for option in self.draft.options)
 
 
 class DecisionKind(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
@@ -19,6 +19,7 @@ from gateway.review.edits.context import EditContext, Limits
 from gateway.review.edits.registry import RULES, From, examine, progress
 from gateway.review.facts import Coder, Subject, read_facts
 from gateway.review.model import Finding, HoldKind, Severity
+from gateway.review.query_timing import QueryPolicy
 from gateway.review.sampling import Reviewer, Sample, unit
 from gateway.yamlfile import NAME, instead
 
@@ -105,6 +106,7 @@ class Policy(Record):
     limits: EditLimits = EditLimits()
     rules: tuple[PolicyRule, ...] = ()
     samples: tuple[SampleRule, ...] = ()
+    queries: QueryPolicy = QueryPolicy()
     severities: dict[Changeable, Annotated[EditSeverity, BeforeValidator(_yaml_off)]] = Field(default_factory=dict)
 
     _edit_limits: Limits = PrivateAttr()
@@ -148,24 +150,18 @@ class Policy(Record):
     def edit(self, encounter: Encounter, context: EditContext) -> tuple[Finding, ...]:
         """What the edits find, by this policy's limits and severities; each finding once."""
         found: dict[tuple[str, str], Finding] = {}
-        if context.limits is not self._edit_limits:
-            context = replace(context, limits=self._edit_limits)
+        limits, severities = self._edit_limits, self._severities
+        if context.limits is not limits:
+            context = replace(context, limits=limits)
         for finding in examine(encounter, context):
-            weighed = self._weigh(finding)
+            weighed = _weighed(finding, severities) if finding.rule in severities else finding
             if weighed is not None:
                 found.setdefault(weighed.identity, weighed)
         return tuple(found.values())
 
-    def _weigh(self, finding: Finding) -> Finding | None:
-        """The finding with the severity that the site gave its rule; None where the site turned it off."""
-        if finding.rule not in self._severities:
-            return finding
-        severity = self._severities[finding.rule]
-        return None if severity is None else finding.model_copy(update={"severity": severity})
-
     def screen(self, encounter: Encounter, context: EditContext, edited: Sequence[Finding]) -> Iterator[Finding]:
         """A finding for each rule whose condition holds, and for each condition that could not be evaluated."""
-        if not self._conditions or progress(encounter, context) is not From.CODED:
+        if progress(encounter, context) is not From.CODED or not self._conditions:
             return
         known = self._known(self._facts, encounter, context, edited)
         for rule, when in self._conditions:
@@ -210,6 +206,12 @@ class Policy(Record):
         self, names: Iterable[str], encounter: Encounter, context: EditContext, edited: Sequence[Finding]
     ) -> Facts:
         return facts_of(read_facts(names, Subject(encounter, context, edited, self.coders)))
+
+
+def _weighed(finding: Finding, severities: Mapping[str, Severity | None]) -> Finding | None:
+    """The finding with the severity that the site gave its rule; None where the site turned it off."""
+    severity = severities[finding.rule]
+    return None if severity is None else finding.model_copy(update={"severity": severity})
 
 
 def _ask(when: Condition, known: Facts) -> bool | EvaluationFailed:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from gateway import yamlfile
 from gateway.review.facts import Coder
 from gateway.review.policy import EditLimits, Policy, PolicyRule, SampleRule
+from gateway.review.query_timing import EscalationStep, QueryPolicy
 from gateway.yamlfile import Form, Loc, Mistakes, YamlFile
 
 FORM = Form(key=re.compile(r"[^\x00-\x1f\x7f]{1,200}"))
@@ -19,6 +20,7 @@ FORM = Form(key=re.compile(r"[^\x00-\x1f\x7f]{1,200}"))
 _GROUPS: Mapping[str, type[BaseModel]] = {
     "coders": Coder,
     "limits": EditLimits,
+    "queries": QueryPolicy,
     "rules": PolicyRule,
     "samples": SampleRule,
 }
@@ -52,4 +54,6 @@ def _policy(file: YamlFile) -> Policy:
 
 def _known(loc: Loc) -> set[str]:
     """The names that may stand in the group at `loc`."""
+    if loc[:2] == ("queries", "escalate"):
+        return set(EscalationStep.model_fields)
     return set((_GROUPS[str(loc[0])] if loc else Policy).model_fields)

@@ -1,16 +1,11 @@
-"""Provider queries: whether a draft may be asked, and the table of states that an asked one passes through."""
+"""The table of states that a provider query passes through. `query_checks` says whether a draft may be asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
 
-from gateway.encounter.model import DocumentStatus, Encounter
-from gateway.reference.npi import npi_is_valid
-from gateway.review.edits.context import Rule
-from gateway.review.model import Finding, HoldKind, Option, Query, QueryDraft, QueryKind, QueryStatus, Severity
-from gateway.review.query_words import leading_words, payment_words, quality_words
+from gateway.review.model import Query, QueryStatus
 
 
 class Party(StrEnum):
@@ -24,23 +19,25 @@ class Party(StrEnum):
 _STEPS: dict[QueryStatus, tuple[QueryStatus, ...]] = {
     QueryStatus.REQUESTED: (QueryStatus.RECEIVED, QueryStatus.ACCEPTED, QueryStatus.REJECTED),
     QueryStatus.RECEIVED: (QueryStatus.ACCEPTED, QueryStatus.REJECTED),
-    QueryStatus.ACCEPTED: (QueryStatus.IN_PROGRESS,),
+    QueryStatus.ACCEPTED: (QueryStatus.READY, QueryStatus.IN_PROGRESS),
+    QueryStatus.READY: (QueryStatus.IN_PROGRESS,),
     QueryStatus.IN_PROGRESS: (QueryStatus.ON_HOLD, QueryStatus.COMPLETED, QueryStatus.FAILED),
     QueryStatus.ON_HOLD: (QueryStatus.IN_PROGRESS,),
 }
-"""The provider's steps (Da Vinci CDex, Task states; R4 Task for received). A status that is not here is final."""
+"""The provider's steps (Da Vinci CDex, Task states; R4 Task for received and ready)."""
 
 QUERY_TRANSITIONS: dict[tuple[QueryStatus, QueryStatus], Party] = {
     **{(before, after): Party.PROVIDER for before, steps in _STEPS.items() for after in steps},
     **{
         (before, after): Party.REQUESTER
-        for before in _STEPS
+        for before in (QueryStatus.DRAFT, *_STEPS)
         for after in (QueryStatus.CANCELLED, QueryStatus.ENTERED_IN_ERROR)
     },
+    (QueryStatus.DRAFT, QueryStatus.REQUESTED): Party.REQUESTER,
 }
 """Who takes each step. A missing key is the error."""
 
-FINAL = frozenset(QueryStatus) - _STEPS.keys()
+FINAL = frozenset(QueryStatus) - {before for before, _ in QUERY_TRANSITIONS}
 """Statuses that a query does not leave."""
 
 NEEDS_REASON = frozenset({QueryStatus.REJECTED, QueryStatus.FAILED})
@@ -68,6 +65,7 @@ def transition(
     answer: str | None = None,
     option: str | None = None,
     answered_by: str | None = None,
+    answered_in: str | None = None,
 ) -> Query:
     """The query in its new status, one version on. The same status with nothing new is the same query.
 
@@ -88,8 +86,11 @@ def transition(
         "changed": now,
         "version": query.version + 1,
     }
+    if status in FINAL:
+        update["look"] = None
     if said:
         update |= {"answer": answer, "answer_option": option, "answered_by": answered_by, "answered": now}
+        update["answered_in"] = answered_in
     return query.model_copy(update=update)
 
 
@@ -103,146 +104,18 @@ def _complete(status: QueryStatus, reason: str | None, answer: str | None, optio
         raise QueryRefused("incomplete", f"an answer comes with {QueryStatus.COMPLETED}, not with {status}")
 
 
-_BRIEF = "AHIMA/ACDIS, Guidelines for Achieving a Compliant Query Practice"
+def steps_to(before: QueryStatus, after: QueryStatus) -> tuple[QueryStatus, ...]:
+    """The provider's fewest steps from `before` that end with `after`. QueryRefused when none lead there.
 
-
-def _rule(name: str, remedy: str, source: str = _BRIEF) -> Rule:
-    return Rule(name, Severity.ERROR, source, remedy, HoldKind.QUERY, fixed=True)
-
-
-NO_INDICATOR = _rule("query-no-indicator", "Cite at least one clinical fact of this encounter.")
-INDICATOR_UNLINKED = _rule("query-indicator-unlinked", "Name the document of this encounter in which the fact stands.")
-PAYMENT_WORD = _rule("query-payment-word", "Ask about the clinical picture alone: take the word out.")
-QUALITY_WORD = _rule("query-quality-word", "Ask about the clinical picture alone: take the word out.")
-LEADING_WORD = _rule("query-leading-word", "Ask openly: take out what leads to an answer.")
-EMPTY_TEXT = _rule("query-empty-text", "Write the title, the question and each indicator and option.")
-OPTIONS_MISSING = _rule("query-options-missing", "Offer at least one clinically supported choice.")
-OTHER_MISSING = _rule("query-other-missing", 'Add the option "Other".')
-UNDETERMINED_MISSING = _rule("query-undetermined-missing", 'Add the option "Unable to determine".')
-OPTION_UNSUPPORTED = _rule("query-option-unsupported", "Link the option to the indicators that support it, or drop it.")
-OPTION_TWICE = _rule("query-option-twice", "Offer each choice once.")
-OPTIONS_UNFIT = _rule("query-options-unfit", "Drop the options, or ask a multiple-choice query.")
-YES_NO_SUBJECT = _rule(
-    "query-yes-no-subject",
-    "Ask a multiple-choice or open query: yes or no may only be asked of a documented condition, of presence on "
-    "admission, or of cause and effect.",
-)
-PROVIDER_UNKNOWN = _rule("query-provider-npi", "Name the provider by the NPI.", "45 CFR 162.406")
-DUE_DAYS = _rule("query-due-days", "Give the provider 1 to 90 days.", "the site's query policy")
-
-YES_NO_SUBJECTS = frozenset({"documented-condition", "present-on-admission", "cause-and-effect"})
-_OTHER = ("other",)
-_UNDETERMINED = ("unable to determine", "clinically unable to determine", "clinically undetermined", "undetermined")
-_YES_NO_TEXTS = ("yes", "no")
-_MAX_DUE_DAYS = 90
-
-
-def check(draft: QueryDraft, encounter: Encounter) -> tuple[Finding, ...]:
-    """Why the draft may not be asked, all of it; nothing when it may."""
-    return tuple(finding for test in _TESTS for finding in test(draft, encounter))
-
-
-def _indicators(draft: QueryDraft, encounter: Encounter) -> Iterator[Finding]:
-    if not draft.indicators:
-        yield NO_INDICATOR.finding("indicators", "The query cites no clinical indicator.")
-    here = {d.id for d in encounter.documents if d.status is not DocumentStatus.CANCELLED}
-    for index, indicator in enumerate(draft.indicators):
-        if indicator.document not in here:
-            where = f"indicators[{index}].document"
-            yield INDICATOR_UNLINKED.finding(where, "It stands in no document of this encounter.", subject=str(index))
-
-
-def _texts(draft: QueryDraft) -> Iterator[tuple[str, str]]:
-    """Everything that the provider reads, with its place."""
-    yield "title", draft.title
-    yield "question", draft.question
-    for index, indicator in enumerate(draft.indicators):
-        yield f"indicators[{index}].text", indicator.text
-    for index, option in enumerate(draft.options):
-        yield f"options[{index}].text", option.text
-
-
-_WORDS: tuple[tuple[Rule, Callable[[str], tuple[str, ...]]], ...] = (
-    (PAYMENT_WORD, payment_words),
-    (QUALITY_WORD, quality_words),
-    (LEADING_WORD, leading_words),
-)
-
-
-def _words(draft: QueryDraft, _encounter: Encounter) -> Iterator[Finding]:
-    """An indicator is quoted from the record as it stands: what leads there, its author wrote."""
-    for where, text in _texts(draft):
-        if not text.strip():
-            yield EMPTY_TEXT.finding(where, "It is empty.", subject=where)
-        for rule, find in _WORDS:
-            found = find(text)
-            if found and not (rule is LEADING_WORD and where.startswith("indicators")):
-                told = ", ".join(f'"{word}"' for word in dict.fromkeys(found))
-                yield rule.finding(where, f"It says {told}.", subject=where, evidence=found)
-
-
-def _normal(option: Option) -> str:
-    return " ".join(option.text.casefold().split()).rstrip(".")
-
-
-def _is_other(text: str) -> bool:
-    return text in _OTHER or text.startswith(
-        tuple(f"{word}{mark}" for word in _OTHER for mark in (" (", ":", ",", " -"))
-    )
-
-
-def _is_undetermined(text: str) -> bool:
-    return text in _UNDETERMINED
-
-
-def _options(draft: QueryDraft, encounter: Encounter) -> Iterator[Finding]:
-    texts = [_normal(option) for option in draft.options]
-    for index, text in enumerate(texts):
-        if text in texts[:index]:
-            yield OPTION_TWICE.finding(f"options[{index}]", "It stands there already.", subject=str(index))
-    yield from _BY_KIND[draft.kind](draft, texts)
-
-
-def _open(draft: QueryDraft, _texts: list[str]) -> Iterator[Finding]:
-    if draft.options:
-        yield OPTIONS_UNFIT.finding("options", "An open query offers no choices.")
-
-
-def _multiple_choice(draft: QueryDraft, texts: list[str]) -> Iterator[Finding]:
-    if not any(map(_is_other, texts)):
-        yield OTHER_MISSING.finding("options", 'There is no "Other".')
-    if not any(map(_is_undetermined, texts)):
-        yield UNDETERMINED_MISSING.finding("options", 'There is no "Unable to determine".')
-    clinical = [i for i, text in enumerate(texts) if not (_is_other(text) or _is_undetermined(text))]
-    if not clinical:
-        yield OPTIONS_MISSING.finding("options", "There is no clinical choice.")
-    for index in clinical:
-        supports = draft.options[index].indicators
-        if not supports or any(not 0 <= position < len(draft.indicators) for position in supports):
-            where = f"options[{index}].indicators"
-            yield OPTION_UNSUPPORTED.finding(where, "No cited indicator supports it.", subject=str(index))
-
-
-def _yes_no(draft: QueryDraft, texts: list[str]) -> Iterator[Finding]:
-    if draft.subject not in YES_NO_SUBJECTS:
-        text = f"It asks about {draft.subject or 'nothing that is named'}."
-        yield YES_NO_SUBJECT.finding("subject", text)
-    if any(not (text in _YES_NO_TEXTS or _is_other(text) or _is_undetermined(text)) for text in texts):
-        yield OPTIONS_UNFIT.finding("options", "A yes/no query offers yes, no, other and unable to determine.")
-
-
-_BY_KIND: dict[QueryKind, Callable[[QueryDraft, list[str]], Iterator[Finding]]] = {
-    QueryKind.OPEN: _open,
-    QueryKind.MULTIPLE_CHOICE: _multiple_choice,
-    QueryKind.YES_NO: _yes_no,
-}
-
-
-def _addressed(draft: QueryDraft, _encounter: Encounter) -> Iterator[Finding]:
-    if not npi_is_valid(draft.provider):
-        yield PROVIDER_UNKNOWN.finding("provider", "It is not an NPI.")
-    if not 1 <= draft.due_days <= _MAX_DUE_DAYS:
-        yield DUE_DAYS.finding("due_days", f"{draft.due_days} days.")
-
-
-_TESTS = (_indicators, _words, _options, _addressed)
+    Whoever says the end, as a QuestionnaireResponse does, has said what comes before it.
+    """
+    ways: list[tuple[QueryStatus, ...]] = [(step,) for step in _STEPS.get(before, ())]
+    seen = {before}
+    while ways:
+        way = ways.pop(0)
+        if way[-1] is after:
+            return way
+        if way[-1] not in seen:
+            seen.add(way[-1])
+            ways += [(*way, step) for step in _STEPS.get(way[-1], ())]
+    raise QueryRefused("conflict", f"a query that is {before} cannot become {after}")

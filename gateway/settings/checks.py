@@ -8,11 +8,16 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from gateway.config import Config, Endpoint, Http, HttpListen, MllpListen
+from gateway.access.roles import Role
+from gateway.addresses import Endpoint, HttpListen
+from gateway.config import Config, Http
+from gateway.settings.certificates import check_certificates
 from gateway.settings.document import PLACEHOLDER, Document
+from gateway.settings.smart import check_smart
+from gateway.transport import Directory, Listen, OverHttp
 from gateway.yamlfile import Loc, below
 
-_MLLP: TypeAdapter[Endpoint] = TypeAdapter(MllpListen)
+_FEED: TypeAdapter[object] = TypeAdapter(Listen)
 _HTTP: TypeAdapter[Endpoint] = TypeAdapter(HttpListen)
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised here, not bound
 
@@ -45,8 +50,8 @@ def _ports(document: Document) -> None:
     if served is not None and served.port:
         taken.append((served, "HTTP" if http is not None else "HTTP, by default,"))
     for loc, feed in document.items("feeds"):
-        listen = _endpoint(_MLLP, feed.get("listen"))
-        if listen is None or not listen.port:
+        listen = _listen(feed.get("listen"))
+        if not isinstance(listen, Endpoint) or not listen.port:
             continue
         clash = next((owner for other, owner in taken if _clash(listen, other)), None)
         if clash is not None:
@@ -62,9 +67,47 @@ def _endpoint(form: TypeAdapter[Endpoint], value: object) -> Endpoint | None:
         return None  # told where the models are
 
 
+def _listen(value: object) -> object:
+    try:
+        return _FEED.validate_python(value)
+    except ValidationError:
+        return None
+
+
 def _clash(one: Endpoint, other: Endpoint) -> bool:
     hosts = {"127.0.0.1" if end.host == "localhost" else end.host for end in (one, other)}
     return one.port == other.port and (len(hosts) == 1 or bool(hosts & _WILDCARDS))
+
+
+def _directories(document: Document) -> None:
+    """Each directory that a feed reads is there, and is one feed's alone."""
+    taken: dict[str, str] = {}
+    for loc, feed in document.items("feeds"):
+        listen = _listen(feed.get("listen"))
+        if not isinstance(listen, Directory):
+            continue
+        path = document.folder / listen.path
+        if not path.is_dir():
+            document.tell((*loc, "listen"), "there is no such directory", f"make {path}")
+        real, name = os.path.realpath(path), feed.get("name")
+        if real in taken:
+            document.tell((*loc, "listen"), f"{taken[real]} reads this directory already", "give each one of its own")
+        taken.setdefault(real, f"the feed {name}" if isinstance(name, str) else "another feed")
+
+
+def _rights(document: Document) -> None:
+    """What a client may send to is a feed that listens over HTTP, and the client is a feed by its role."""
+    listening = {feed.get("name"): _listen(feed.get("listen")) for _, feed in document.items("feeds")}
+    for loc, client in document.items("clients"):
+        feeds, roles = client.get("feeds"), client.get("roles")
+        if not isinstance(feeds, list) or not feeds:
+            continue
+        if isinstance(roles, list) and Role.FEED not in roles:
+            document.tell((*loc, "feeds"), "only a client of the role feed sends messages", "add feed to its roles")
+        for index, name in enumerate(feeds):
+            if isinstance(name, str) and not isinstance(listening.get(name), OverHttp):
+                text = "listens elsewhere than over HTTP" if name in listening else "there is no such feed"
+                document.tell((*loc, "feeds", index), text, "name a feed with listen: http")
 
 
 def _tokens(document: Document) -> None:
@@ -92,6 +135,15 @@ def _files(document: Document) -> None:
     for index, path in enumerate(keys if isinstance(keys, list) else ()):
         if isinstance(path, str) and not (document.folder / path).is_file():
             document.tell(("audit", "public_keys", index), "there is no such file", "name the .pub file of the key")
+
+
+def _receivers(document: Document) -> None:
+    """The files of certificates towards the receivers of claims."""
+    for loc, destination in document.items("destinations"):
+        for name in ("ca", "certificate", "key"):
+            path = below(destination.get("tls"), name)
+            if isinstance(path, str) and not (document.folder / path).is_file():
+                document.tell((*loc, "tls", name), "there is no such file", f"put it at {document.folder / path}")
 
 
 _STORE_FORMS = "write sqlite:///PATH, or postgresql://USER@HOST/DATABASE"
@@ -150,4 +202,15 @@ def _filled(document: Document, text: str) -> str:
     return PLACEHOLDER.sub(lambda match: document.environ.get(match.group(1), ""), text)
 
 
-_CHECKS: tuple[Callable[[Document], None], ...] = (_names, _ports, _tokens, _files, _store)
+_CHECKS: tuple[Callable[[Document], None], ...] = (
+    _names,
+    _ports,
+    _directories,
+    check_certificates,
+    _rights,
+    _tokens,
+    check_smart,
+    _files,
+    _receivers,
+    _store,
+)

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from gateway.config import Config, Settings
+from gateway.addresses import Settings
+from gateway.config import Config
 from gateway.settings import checks, document, secrets, wording
 from gateway.yamlfile import Mistakes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -23,7 +24,11 @@ def resolve(document: Document) -> None:
     """Put each secret into the data as a SecretStr, in place of what says where it is."""
     for loc, client in document.items("clients"):
         token = _named(document, loc, client, "token")
-        if token is None and "token" not in client:
+        if "smart" in client:
+            if "token" in client:
+                remedy = "keep one of the two: a token, or smart with the client's public keys"
+                document.spoil((*loc, "smart"), "stands beside a token", remedy)
+        elif token is None and "token" not in client:
             remedy = "name the variable that holds it: token_env: EHR_TOKEN (or token_file: PATH)"
             document.tell((*loc, "token_env"), "the client has no token", remedy)
             client["token"] = _UNKNOWN
@@ -34,8 +39,28 @@ def resolve(document: Document) -> None:
             token = _named(document, loc, destination, "token")
             if token is not None:
                 _check_characters(document, *token)
+    for section in ("feeds", "destinations"):
+        for loc, item in document.items(section):
+            resolve_smart(document, loc, item)
+    alerts = document.data.get("alerts")
+    if isinstance(alerts, dict):
+        token = _named(document, ("alerts",), alerts, "token")
+        if token is not None:
+            _check_characters(document, *token)
     _audit_key(document)
     _store_key(document)
+
+
+def resolve_smart(document: Document, loc: Loc, owner: dict[str, object]) -> None:
+    """The private key of `smart` in the group at `loc`, by which we prove who we are to somebody's server."""
+    smart = owner.get("smart")
+    if not isinstance(smart, dict):
+        return
+    found = _named(document, (*loc, "smart"), smart, "key")
+    if found is None and "key" not in smart:
+        remedy = "name the file that holds it: key_file: PATH (or its variable: key_env: NAME)"
+        document.tell((*loc, "smart", "key_file"), "there is no private key", remedy)
+        smart["key"] = _UNKNOWN
 
 
 def _named(document: Document, loc: Loc, owner: dict[str, object], name: str) -> tuple[Loc, str] | None:
@@ -102,6 +127,30 @@ def _written(document: Document, place: Loc, value: str) -> str | None:
         document.spoil(place, "a secret does not belong in this file", remedy)
         return None
     return value.strip()
+
+
+_NAMES = frozenset({"token", "key", "store_key", "password", "secret"})
+
+
+def stands_plainly(document: Document) -> bool:
+    """Whether a secret may stand in the file itself: such a text is kept nowhere else. One that is no YAML may."""
+    if not document.readable:
+        return True
+    store = document.written.get(("store",), document.data.get("store"))
+    try:
+        password = urlsplit(store).password if isinstance(store, str) else None
+    except ValueError:
+        return True
+    return (password is not None and not PLACEHOLDER.fullmatch(password)) or _plain(document, document.data, ())
+
+
+def _plain(document: Document, value: object, loc: Loc) -> bool:
+    if isinstance(value, dict):
+        return any(_plain(document, item, (*loc, key)) for key, item in value.items())
+    if isinstance(value, list):
+        return any(_plain(document, item, (*loc, index)) for index, item in enumerate(value))
+    named = bool(loc) and loc[-1] in _NAMES and isinstance(value, str)
+    return named and not PLACEHOLDER.fullmatch(document.written.get(loc, ""))
 
 
 _READERS = {"_env": _from_environment, "_file": _from_file, "": _written}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.audit.events import Event
 from gateway.message import Message
+from gateway.promise import Promise
 from gateway.store.interface import Conflict, ResourceVersion, StoreFault, Unstorable
 from gateway.store.rows import Batch, event_row, message_row, payload_row, resource_row
 from gateway.store.writes import Row, SqlValue
@@ -30,7 +30,7 @@ class Keep:
     payload: Row
     event: Row
     resource: Row | None
-    done: asyncio.Future[Message]
+    done: Promise[Message]
 
     @property
     def identity(self) -> tuple[SqlValue, SqlValue, SqlValue]:
@@ -43,7 +43,7 @@ class Waiting:
     """A step on its way in, as rows."""
 
     rows: Batch
-    done: asyncio.Future[None]
+    done: Promise[None]
 
 
 @dataclass(slots=True)
@@ -87,14 +87,14 @@ class Queue:
     def __len__(self) -> int:
         return len(self.keeps) + len(self.steps)
 
-    def keep(self, message: Message, event: Event, resource: ResourceVersion | None) -> asyncio.Future[Message]:
-        done: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    def keep(self, message: Message, event: Event, resource: ResourceVersion | None) -> Promise[Message]:
+        done: Promise[Message] = Promise()
         versions = resource_row(resource) if resource is not None else None
         self.keeps.append(Keep(message, message_row(message), payload_row(message), event_row(event), versions, done))
         return done
 
-    def step(self, rows: Batch) -> asyncio.Future[None]:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def step(self, rows: Batch) -> Promise[None]:
+        done: Promise[None] = Promise()
         self.steps.append(Waiting(rows, done))
         return done
 

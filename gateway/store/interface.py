@@ -7,19 +7,24 @@ commit again.
 
 from __future__ import annotations
 
-from asyncio import Future
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from gateway.alert import Alert
 from gateway.audit.events import Event
 from gateway.case import Case
 from gateway.encounter.change import Content
+from gateway.lookup import Lookup, UnmappedCode
 from gateway.message import Message, MessageState
-from gateway.release.model import Delivery, DeliveryState
+from gateway.promise import Promise
+from gateway.release.model import Delivery, DeliveryState, Suspension
 from gateway.review.model import Query
+from gateway.review.query_delivery import QueryDelivery
+from gateway.store.access import Access, AccessToken, UsedAssertion
+from gateway.store.upkeep import ConfigurationVersion, Pass, PrunedEncounter, PrunedMessage, Upkeep
 
 
 class Conflict(Exception):
@@ -47,6 +52,8 @@ class MessageOutcome:
     expected: MessageState = MessageState.RECEIVED
     reason: str | None = None
     encounter: str | None = None
+    numbers: tuple[str, ...] = ()
+    """Patient, account and visit numbers by which a message without an encounter is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,28 @@ class Step:
     cases: list[CaseChange] = field(default_factory=list)
     deliveries: list[DeliveryChange] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    query_deliveries: list[QueryDelivery] = field(default_factory=list)
+    """New ones, of queries in `cases`."""
+    query_delivery_moves: list[tuple[QueryDelivery, QueryDelivery]] = field(default_factory=list)
+    """(before, after): applied only if the row is still in the state, and at the attempts, of before."""
+    suspensions: list[Suspension] = field(default_factory=list)
+    """One that stands already of the same destination stays."""
+    resumptions: list[str] = field(default_factory=list)
+    """Destinations whose suspension ends; nothing happens where none stands."""
+    configurations: list[ConfigurationVersion] = field(default_factory=list)
+    """Conflict when a version of that number stands already."""
+    alerts: list[Alert] = field(default_factory=list)
+    """Each replaces what stands of the same node, name and subject."""
+    lookups: list[Lookup] = field(default_factory=list)
+    """Each replaces what stands for the same feed, table and code."""
+    passes: list[Pass] = field(default_factory=list)
+    """Each replaces what stands of the same name."""
+    pruned: list[PrunedMessage] = field(default_factory=list)
+    pruned_encounters: list[PrunedEncounter] = field(default_factory=list)
+    assertions: list[UsedAssertion] = field(default_factory=list)
+    access_tokens: list[AccessToken] = field(default_factory=list)
+    access_expired: list[datetime] = field(default_factory=list)
+    """Assertions and tokens that expired before this moment go."""
     events: list[Event] = field(default_factory=list)
 
 
@@ -172,6 +201,56 @@ class MessageQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageSearch:
+    """What an analyst looks for; empty fields do not restrict."""
+
+    state: MessageState | None = None
+    feed: str | None = None
+    type: str | None = None
+    """The beginning of the type: `ADT`, `ADT^A08`."""
+    control: str | None = None
+    """The beginning of the control id."""
+    encounter: str | None = None
+    number: str | None = None
+    """A patient's, account's or visit's number, as `value`, or with its authority as `authority|value`."""
+    rule: str | None = None
+    """The beginning of the reason: of what was set aside, the rule."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Received from `since` on and before `until`; aware."""
+    text: str | None = None
+    """Stands somewhere in the payload; the case of ASCII letters does not count."""
+    before: int | None = None
+    limit: int = 50
+    scan: int = 50_000
+    """How many messages are looked at, at most, before the search ends with what it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Messages without payloads, newest first. `next` is what to give as `before` to go on; None when nothing is left.
+
+    With fewer messages than were asked for and a `next`, the search ended at its limits: older ones were not looked at.
+    """
+
+    items: tuple[Message, ...]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AsideGroup:
+    """Messages of one feed that were set aside for one reason. `text` is the newest one's whole reason."""
+
+    feed: str
+    rule: str
+    text: str
+    count: int
+    oldest: datetime
+    newest: datetime
+    examples: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class QuerySearch:
     """A search over provider queries (Task); empty fields do not restrict."""
 
@@ -185,7 +264,7 @@ class QuerySearch:
     limit: int = 50
 
 
-class Store(Protocol):
+class Store(Upkeep, Access, Protocol):
     """One async interface. Reads see all that committed before they began."""
 
     async def open(self) -> None:
@@ -198,7 +277,7 @@ class Store(Protocol):
         """Commit durably. Raises Conflict, StoreFault or UncertainCommit."""
         ...
 
-    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Future[Message]:
+    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Promise[Message]:
         """Commit a received message and its event durably, grouped with others; the message that now stands.
 
         When (feed, control, payload) stands already, that earlier message, unchanged, and nothing is written.
@@ -224,12 +303,35 @@ class Store(Protocol):
         """Encounter keys by (facility, type, authority, value), type `AN` or `VN`."""
         ...
 
+    async def encounters_having(self, number: tuple[str, str, str, str], limit: int) -> list[str]:
+        """Keys, in order, of the encounters that a number of any type leads to: (facility, type, authority, value)."""
+        ...
+
     async def due_encounters(self, now: datetime, limit: int) -> list[str]: ...
 
     async def message(self, id: int) -> Message | None: ...
 
     async def messages(self, query: MessageQuery) -> list[Message]:
         """Newest first, without payloads."""
+        ...
+
+    async def search_messages(self, search: MessageSearch) -> MessagePage:
+        """Newest first, without payloads. Looks at `search.scan` messages at most, and for less than a second."""
+        ...
+
+    async def set_aside(self) -> list[AsideGroup]:
+        """What is set aside now, by feed and rule, the largest group first."""
+        ...
+
+    async def attempts(self, message: int) -> list[int]:
+        """The ids of the replays of a message, oldest first."""
+        ...
+
+    async def encounters_with(self, values: Sequence[str], authority: str | None = None) -> list[str]:
+        """Keys of the encounters that any of these patient, account or visit numbers leads to, at most 1,000.
+
+        With an `authority`, only by numbers that it gave.
+        """
         ...
 
     async def control_seen(self, feed: str, control: str) -> bool:
@@ -246,6 +348,16 @@ class Store(Protocol):
 
     async def queries(self, search: QuerySearch) -> list[Query]: ...
 
+    async def queries_to_look_at(self, now: datetime, limit: int) -> list[Query]:
+        """Open queries that the clock must look at by now, the longest due first."""
+        ...
+
+    async def query_deliveries(self, ehr: str, now: datetime, limit: int) -> list[QueryDelivery]:
+        """Deliveries to an EHR that are not ended and whose time has come, or whose query is over; due ones first."""
+        ...
+
+    async def query_delivery(self, query: int) -> QueryDelivery | None: ...
+
     async def resource(self, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
         """The named version, or the newest."""
         ...
@@ -255,6 +367,22 @@ class Store(Protocol):
         ...
 
     async def deliveries(self, states: Sequence[DeliveryState], limit: int = 1000) -> list[Delivery]: ...
+
+    async def suspensions(self) -> list[Suspension]:
+        """The destinations that are suspended, by name."""
+        ...
+
+    async def lookups(self) -> list[Lookup]:
+        """What analysts mapped, without what they took back."""
+        ...
+
+    async def unmapped(self) -> list[UnmappedCode]:
+        """The codes that no table has, those that most encounters wait for first; at most 1,000."""
+        ...
+
+    async def waiting_for(self, feed: str, table: str, code: str, after: str = "", limit: int = 500) -> list[str]:
+        """Keys of the encounters that wait for a code, in order, beyond `after`."""
+        ...
 
     async def draw_counts(self) -> dict[tuple[str, str], int]:
         """How many draws each (sample, frame's unit) has had; read once at start."""

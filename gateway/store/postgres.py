@@ -8,7 +8,6 @@ back and written again with a savepoint around each item.
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ import asyncpg
 from gateway.audit.events import Event
 from gateway.clock import Clock, SystemClock
 from gateway.message import Message
+from gateway.promise import Promise
 from gateway.store import records, schema, statements, writes
 from gateway.store.group import CLOSED, OWN_FAULTS, Group, Keep, Queue
 from gateway.store.interface import Conflict, LeafBlock, ResourceVersion, Seal, Step, StoreFault
@@ -132,12 +132,16 @@ class PostgresStore(Reads):
     async def add_seal(self, seal: Seal, blocks: Sequence[LeafBlock]) -> None:
         await self._put(seal_rows(seal, blocks))
 
+    async def give_back(self, pages: int) -> int:
+        """The server's own vacuum makes the space free for what comes next."""
+        return 0
+
     async def _put(self, rows: Batch) -> None:
         done = self._queue.step(rows)
         self._schedule()
         await done
 
-    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Future[Message]:
+    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Promise[Message]:
         done = self._queue.keep(message, event, resource)
         self._schedule()
         return done
@@ -194,8 +198,8 @@ class PostgresStore(Reads):
     async def _scan(self, read: Read, *values: Value) -> Sequence[records.Found]:
         return await self._rows(read, *values)
 
-    async def _count(self, read: Read) -> Sequence[records.Found]:
-        return await self._rows(read)
+    async def _walk(self, read: Read, *values: Value) -> Sequence[records.Found]:
+        return await self._rows(read, *values)
 
     async def unsealed(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """The share lock is given when no transaction that has written events is open, and no new one can begin to:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,9 +11,11 @@ from datetime import datetime
 from gateway.case import Case
 from gateway.encounter.change import Content
 from gateway.message import Message
-from gateway.release.model import Delivery, DeliveryState
+from gateway.release.model import Delivery, DeliveryState, Suspension
 from gateway.review.model import Query
+from gateway.review.query_delivery import QueryDelivery
 from gateway.store import records, statements
+from gateway.store.access_reads import AccessReads
 from gateway.store.instants import micros, micros_or_none
 from gateway.store.interface import (
     LeafBlock,
@@ -24,8 +26,11 @@ from gateway.store.interface import (
     StoredEvent,
     WorkItem,
 )
+from gateway.store.lookup_reads import LookupReads
+from gateway.store.message_search import MessageSearching
 from gateway.store.rows import plain, plain_or_none
 from gateway.store.statements import Read
+from gateway.store.upkeep_reads import UpkeepReads
 
 PAGE = 1_000
 """Events, seals or blocks read at once. Between pages the loop serves others."""
@@ -35,7 +40,7 @@ _NEWEST_ID = 2**63 - 1
 Value = str | int | bytes | None | Sequence[str] | Sequence[int]
 
 
-class Reads(ABC):
+class Reads(MessageSearching, LookupReads, UpkeepReads, AccessReads):
     """The reading half of `Store`. An engine says how a statement is run."""
 
     @abstractmethod
@@ -46,9 +51,9 @@ class Reads(ABC):
     async def _scan(self, read: Read, *values: Value) -> Sequence[records.Found]:
         """Run a statement that reads a page of many rows."""
 
-    @abstractmethod
     async def _count(self, read: Read) -> Sequence[records.Found]:
         """Run a statement that walks whole indexes and answers with a few rows."""
+        return await self._walk(read)
 
     async def _first(self, read: Read, *values: Value) -> records.Found | None:
         rows = await self._rows(read, *values)
@@ -100,8 +105,11 @@ class Reads(ABC):
             return {}
         # The version comes first: what is committed between the statements raises it, and the guard tells.
         bodies = await self._rows(statements.CASE_BODIES, wanted)
-        draws = await self._rows(statements.CASE_DRAWS, wanted)
-        deliveries = await self._rows(statements.CASE_DELIVERIES, wanted)
+        if not bodies:
+            return {key: Case(key) for key in wanted}
+        known = list({row[1] for row in bodies})
+        draws = await self._rows(statements.CASE_DRAWS, known)
+        deliveries = await self._rows(statements.CASE_DELIVERIES, known)
         return records.cases(wanted, bodies, draws, deliveries)
 
     async def encounters_by_number(
@@ -118,6 +126,11 @@ class Reads(ABC):
             if asked is not None:
                 found[asked].append(key)
         return found
+
+    async def encounters_having(self, number: tuple[str, str, str, str], limit: int) -> list[str]:
+        facility, type_, authority, value = _plain_number(number)
+        rows = await self._rows(statements.ENCOUNTERS_HAVING, value, type_, authority, facility, limit)
+        return [row[0] for row in rows]
 
     async def due_encounters(self, now: datetime, limit: int) -> list[str]:
         return [row[0] for row in await self._rows(statements.ENCOUNTERS_DUE, micros(now), limit)]
@@ -175,6 +188,20 @@ class Reads(ABC):
         )
         return [records.query(row[0]) for row in rows]
 
+    async def queries_to_look_at(self, now: datetime, limit: int) -> list[Query]:
+        return [records.query(row[0]) for row in await self._rows(statements.QUERIES_TO_LOOK_AT, micros(now), limit)]
+
+    async def query_deliveries(self, ehr: str, now: datetime, limit: int) -> list[QueryDelivery]:
+        """A busy EHR has its due ones first: what is over and not yet due waits for room."""
+        rows = await self._rows(statements.QUERY_DELIVERIES_DUE, ehr, micros(now), limit)
+        if len(rows) < limit:
+            rows = [*rows, *await self._rows(statements.QUERY_DELIVERIES_OVER, ehr, micros(now), limit - len(rows))]
+        return [QueryDelivery.model_validate_json(row[0]) for row in rows]
+
+    async def query_delivery(self, query: int) -> QueryDelivery | None:
+        row = await self._first(statements.QUERY_DELIVERY, query)
+        return QueryDelivery.model_validate_json(row[0]) if row else None
+
     # Deliveries, samples, counters
 
     async def due_deliveries(self, destination: str, now: datetime, limit: int) -> list[Delivery]:
@@ -187,6 +214,9 @@ class Reads(ABC):
             rows = await self._rows(statements.DELIVERIES_OF_STATE, state.value, limit)
             found += [records.delivery(row) for row in rows]
         return sorted(found, key=lambda delivery: delivery.id)[:limit]
+
+    async def suspensions(self) -> list[Suspension]:
+        return [records.suspension(row) for row in await self._scan(statements.SUSPENSIONS)]
 
     async def draw_counts(self) -> dict[tuple[str, str], int]:
         """A unit's frames are numbered: `unit/0`, `unit/1`; their draws count together."""

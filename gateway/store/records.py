@@ -13,7 +13,7 @@ from gateway.case import Case, Draw
 from gateway.encounter.change import Content
 from gateway.encounter.model import Encounter
 from gateway.message import Format, Message, MessageState
-from gateway.release.model import Claim, Delivery
+from gateway.release.model import Claim, Delivery, Suspension
 from gateway.review.model import Decision, Hold, Query
 from gateway.store.instants import instant
 from gateway.store.interface import LeafBlock, ResourceVersion, Seal, StoredEvent, WorkItem
@@ -22,17 +22,21 @@ Found = Sequence[Any]
 """A row as the driver gives it."""
 
 
+_FORMATS = {format_.value: format_ for format_ in Format}
+_STATES = {state.value: state for state in MessageState}
+
+
 def message(row: Found) -> Message:
     """With its bytes, when the statement asked for them."""
     id_, feed, format_, type_, control, received, state, reason, encounter, replay_of, *content = row
     return Message(
         id=id_,
         feed=feed,
-        format=Format(format_),
+        format=_FORMATS[format_],
         type=type_,
         control=control,
         received=instant(received),
-        state=MessageState(state),
+        state=_STATES[state],
         payload=content[0] if content else b"",
         reply=content[1] if content else b"",
         reason=reason,
@@ -63,6 +67,11 @@ def delivery(row: Found) -> Delivery:
     _, body, payload = row
     found = Delivery.model_validate_json(body)
     return found if payload is None else found.model_copy(update={"payload": payload})
+
+
+def suspension(row: Found) -> Suspension:
+    destination, since, actor, reason = row
+    return Suspension(destination=destination, since=instant(since), actor=actor, reason=reason)
 
 
 def query(body: bytes) -> Query:
@@ -150,10 +159,10 @@ def _id(item: Hold | Query | Decision | Claim) -> int:
 
 
 def cases(
-    keys: Iterable[str], bodies: Iterable[Found], draws: Iterable[Found], deliveries: Iterable[Found]
+    keys: Sequence[str], bodies: Sequence[Found], draws: Iterable[Found], deliveries: Iterable[Found]
 ) -> dict[str, Case]:
     """The cases of `keys`; one that no row speaks of is an empty case of version 0."""
-    parts = {key: _Parts() for key in keys}
+    parts = {row[1]: _Parts() for row in bodies}
     for table, key, number, body in bodies:
         _ADD[table](parts[key], number, body)
     for key, sample, frame, position, chosen in draws:
@@ -161,4 +170,4 @@ def cases(
     for row in deliveries:
         one = delivery(row)
         parts[one.encounter].deliveries.append(one)
-    return {key: part.case(key) for key, part in parts.items()}
+    return {key: parts[key].case(key) if key in parts else Case(key) for key in keys}

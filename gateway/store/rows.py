@@ -10,15 +10,18 @@ from typing import TypeVar
 
 import orjson
 
+from gateway.alert import Alert
 from gateway.audit.events import Event
 from gateway.case import Case, Draw
 from gateway.encounter.change import Content
 from gateway.encounter.identity import Identifier
 from gateway.encounter.model import Coverage, Encounter
 from gateway.encounter.record import Record
+from gateway.lookup import Lookup
 from gateway.message import Message
-from gateway.release.model import Claim, Delivery
+from gateway.release.model import Claim, Delivery, Suspension
 from gateway.review.model import Decision, Hold, Query
+from gateway.review.query_delivery import QueryDelivery
 from gateway.store import writes
 from gateway.store.instants import micros, micros_or_none
 from gateway.store.interface import (
@@ -30,6 +33,7 @@ from gateway.store.interface import (
     Seal,
     Step,
 )
+from gateway.store.upkeep import ConfigurationVersion, Pass
 from gateway.store.writes import Row, Write
 
 Batch = dict[Write, list[Row]]
@@ -55,7 +59,7 @@ def plain_or_none(text: str | None) -> str | None:
 
 
 def _body(record: Record) -> bytes:
-    return record.model_dump_json(exclude_defaults=True).encode()
+    return record.as_json(defaults=False)
 
 
 def message_row(message: Message) -> Row:
@@ -84,7 +88,7 @@ def event_row(event: Event) -> Row:
     subject = plain(event.subject)
     if event.at.tzinfo is not UTC or subject is not event.subject:
         event = replace(event, at=event.at.astimezone(UTC), subject=subject)
-    detail = orjson.dumps(event.detail, option=orjson.OPT_SORT_KEYS) if event.detail else b"{}"
+    detail = event.written_detail()
     return (
         micros(event.at),
         event.actor,
@@ -93,7 +97,7 @@ def event_row(event: Event) -> Row:
         event.encounter,
         event.message,
         detail,
-        event.digest(),
+        event.digest(detail),
     )
 
 
@@ -111,12 +115,20 @@ def _outcome_row(outcome: MessageOutcome) -> Row:
     )
 
 
+def _number_rows(outcome: MessageOutcome) -> list[Row]:
+    return [(plain(value), outcome.id) for value in outcome.numbers]
+
+
 def _content_row(encounter: str, content: Content) -> Row:
     return (encounter, content.digest, plain(content.content_type), content.body)
 
 
 def identifier_rows(encounter: Encounter, key: str) -> set[Row]:
-    """Every number that leads to the encounter: its account and visit numbers, its other numbers, its patient's."""
+    """Every number that leads to the encounter: its account and visit numbers, its other numbers, its patient's. None
+    leads to one that became part of another.
+    """
+    if encounter.merged_into is not None:
+        return set()
     found: list[tuple[Identifier, str]] = [(i, i.type or "") for i in encounter.identifiers]
     found += [(i, i.type or "") for i in encounter.patient.identifiers]
     if encounter.visit.account is not None:
@@ -136,6 +148,37 @@ def _numbers(before: Case, after: Case, into: Batch) -> None:
         _add(into, writes.IDENTIFIERS, sorted(fresh))
     if gone := then - now:
         _add(into, writes.IDENTIFIERS_GONE, sorted(gone))
+
+
+def _unmapped_rows(encounter: Encounter, key: str) -> set[Row]:
+    """The codes of the encounter that no table has."""
+    if encounter.merged_into is not None:
+        return set()
+    return {
+        (plain(p.feed or ""), p.table, plain(p.value), key)
+        for p in encounter.problems
+        if p.table is not None and p.value is not None
+    }
+
+
+def _unmapped(before: Encounter | None, after: Encounter, key: str, into: Batch) -> None:
+    if not after.problems and (before is None or not before.problems):
+        return
+    now = _unmapped_rows(after, key)
+    then = _unmapped_rows(before, key) if before is not None else set()
+    _add(into, writes.UNMAPPED, sorted(now - then))
+    _add(into, writes.UNMAPPED_GONE, sorted(then - now))
+
+
+def lookup_row(lookup: Lookup) -> Row:
+    return (
+        plain(lookup.feed),
+        plain(lookup.table),
+        plain(lookup.code),
+        plain_or_none(lookup.value),
+        lookup.actor,
+        micros(lookup.changed),
+    )
 
 
 def _first_coverage(coverages: Sequence[Coverage]) -> Coverage | None:
@@ -187,11 +230,21 @@ def _hold_change(hold: Hold, key: str) -> Row:
 
 def _query_row(query: Query, key: str) -> Row:
     provider = plain(query.draft.provider)
-    return (query.id, query.number, key, provider, query.status.value, micros(query.changed), _body(query))
+    changed, look = micros(query.changed), micros_or_none(query.look)
+    return (query.id, query.number, key, provider, query.status.value, changed, look, _body(query))
 
 
 def _query_change(query: Query, key: str) -> Row:
-    return (query.id, key, query.status.value, micros(query.changed), _body(query))
+    return (query.id, key, query.status.value, micros(query.changed), micros_or_none(query.look), _body(query))
+
+
+def _query_delivery_row(row: QueryDelivery) -> Row:
+    return (row.query, row.ehr, row.state.value, row.attempts, micros(row.due), _body(row))
+
+
+def _query_delivery_change(before: QueryDelivery, after: QueryDelivery) -> Row:
+    given = (after.query, before.state.value, before.attempts)
+    return (*given, after.state.value, after.attempts, micros(after.due), _body(after))
 
 
 def _claim_row(claim: Claim, key: str) -> Row:
@@ -244,6 +297,25 @@ def _attempt_row(attempt: Attempt) -> Row:
     )
 
 
+def _suspension_row(suspension: Suspension) -> Row:
+    return (plain(suspension.destination), micros(suspension.since), suspension.actor, plain(suspension.reason))
+
+
+def _configuration_row(version: ConfigurationVersion) -> Row:
+    body = orjson.dumps(dict(version.files), option=orjson.OPT_SORT_KEYS)
+    written = micros(version.written)
+    return (version.number, version.node, version.digest, version.state.value, version.actor, written, body)
+
+
+def _alert_row(alert: Alert) -> Row:
+    since = micros(alert.since)
+    return (alert.node, alert.name.value, alert.subject, alert.state.value, since, alert.text, int(alert.told))
+
+
+def _pass_row(one: Pass) -> Row:
+    return (one.name, one.about, one.place, int(one.done), micros(one.changed))
+
+
 def _differing(before: Sequence[ItemT], after: Sequence[ItemT]) -> tuple[list[ItemT], list[tuple[ItemT, ItemT]]]:
     """(new, [(old, changed)]). What is the same object as before is not looked into."""
     if before is after:
@@ -266,6 +338,8 @@ def _case(change: CaseChange, changed_at: int, into: Batch) -> None:
     _encounter(change, changed_at, into)
     if after.encounter is not before.encounter:
         _numbers(before, after, into)
+        if after.encounter is not None:
+            _unmapped(before.encounter, after.encounter, key, into)
     new_holds, holds = _differing(before.holds, after.holds)
     _add(into, writes.NEW_HOLDS, [_hold_row(hold, key) for hold in new_holds])
     _add(into, writes.HOLDS, [_hold_change(hold, key) for _, hold in holds])
@@ -299,14 +373,45 @@ def step_rows(step: Step, now: datetime) -> Batch:
     _add(rows, writes.PAYLOADS, [payload_row(message) for message in step.messages])
     _add(rows, writes.RESOURCES, [resource_row(version) for version in step.resources])
     _add(rows, writes.OUTCOMES, [_outcome_row(outcome) for outcome in step.outcomes])
+    _add(rows, writes.MESSAGE_NUMBERS, [row for outcome in step.outcomes for row in _number_rows(outcome)])
     _add(rows, writes.CONTENTS, [_content_row(key, content) for key, content in step.contents])
     changed = micros(changed_at(step, now))
     for change in step.cases:
         _case(change, changed, rows)
     _add(rows, writes.DELIVERIES, [_delivery_change(c.before, c.after) for c in step.deliveries])
+    _add(rows, writes.NEW_QUERY_DELIVERIES, [_query_delivery_row(row) for row in step.query_deliveries])
+    moved = [_query_delivery_change(before, after) for before, after in step.query_delivery_moves]
+    _add(rows, writes.QUERY_DELIVERIES, moved)
+    _add(rows, writes.LOOKUPS, [lookup_row(lookup) for lookup in step.lookups])
     _add(rows, writes.ATTEMPTS, [_attempt_row(attempt) for attempt in step.attempts])
+    _add(rows, writes.SUSPENSIONS, [_suspension_row(suspension) for suspension in step.suspensions])
+    _add(rows, writes.RESUMPTIONS, [(plain(destination),) for destination in step.resumptions])
+    _upkeep(step, rows)
+    _access(step, rows)
     _add(rows, writes.EVENTS, [event_row(event) for event in step.events])
     return rows
+
+
+def _upkeep(step: Step, into: Batch) -> None:
+    _add(into, writes.CONFIGURATIONS, [_configuration_row(version) for version in step.configurations])
+    _add(into, writes.ALERTS, [_alert_row(alert) for alert in step.alerts])
+    _add(into, writes.PASSES, [_pass_row(one) for one in step.passes])
+    _add(into, writes.MESSAGES_PRUNED, [(one.id, one.state.value, one.reason) for one in step.pruned])
+    _add(into, writes.PAYLOADS_PRUNED, [(one.id, b"") for one in step.pruned])
+    _add(into, writes.NUMBERS_PRUNED, [(one.id,) for one in step.pruned])
+    _add(into, writes.ENCOUNTERS_PRUNED, [(one.key, one.version, micros(one.at)) for one in step.pruned_encounters])
+
+
+def _access(step: Step, into: Batch) -> None:
+    expired: list[Row] = [(micros(moment),) for moment in step.access_expired]
+    _add(into, writes.ASSERTIONS_EXPIRED, expired)
+    _add(into, writes.ACCESS_TOKENS_EXPIRED, expired)
+    _add(into, writes.ASSERTIONS, [(plain(a.client), a.digest, micros(a.expires)) for a in step.assertions])
+    _add(
+        into,
+        writes.ACCESS_TOKENS,
+        [(t.digest, plain(t.client), plain(t.scope), micros(t.expires)) for t in step.access_tokens],
+    )
 
 
 def seal_rows(seal: Seal, blocks: Sequence[LeafBlock]) -> Batch:

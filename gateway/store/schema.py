@@ -109,12 +109,95 @@ CREATE TABLE seals (
 CREATE TABLE leaf_blocks (number $id PRIMARY KEY, leaves $bytes NOT NULL) $end;
 """
 
+_LOOKUPS = """
+-- What analysts mapped, beside the dialects' own tables. A row without a value was taken back.
+CREATE TABLE lookups (
+    feed TEXT NOT NULL, name TEXT NOT NULL, code TEXT NOT NULL, value TEXT, actor TEXT NOT NULL, changed $id NOT NULL,
+    PRIMARY KEY (feed, name, code)
+) $end;
+
+-- Codes that no table has, with the encounters that wait for them.
+CREATE TABLE unmapped (
+    feed TEXT NOT NULL, name TEXT NOT NULL, code TEXT NOT NULL, encounter TEXT NOT NULL,
+    PRIMARY KEY (feed, name, code, encounter)
+) $end;
+"""
+
+_UPKEEP = """
+-- What people wrote, as it came into force at a node.
+CREATE TABLE configurations (
+    number $id PRIMARY KEY, node $id NOT NULL, digest TEXT NOT NULL, state TEXT NOT NULL, actor TEXT NOT NULL,
+    written $id NOT NULL, body $bytes NOT NULL
+) $end;
+CREATE INDEX configurations_in_force ON configurations (node, number) WHERE state = 'activated';
+
+CREATE TABLE alerts (
+    node $id NOT NULL, name TEXT NOT NULL, subject TEXT NOT NULL, state TEXT NOT NULL, since $id NOT NULL,
+    said TEXT NOT NULL, told $id NOT NULL, PRIMARY KEY (node, name, subject)
+) $end;
+
+-- How far work has come that goes on over many steps.
+CREATE TABLE passes (
+    name TEXT PRIMARY KEY, about TEXT NOT NULL, place TEXT NOT NULL, done $id NOT NULL, changed $id NOT NULL
+) $end;
+
+-- When an encounter's messages were pruned; what changed since may be pruned again. `stage ||` keeps the look-up
+-- off the index by stage, where all that were ever accepted would be sorted.
+ALTER TABLE encounters ADD COLUMN pruned $id;
+CREATE INDEX encounters_settled ON encounters (changed, key)
+    WHERE stage || '' = 'accepted' AND (pruned IS NULL OR pruned <= changed);
+-- What was pruned is found by no number any more.
+CREATE INDEX message_numbers_message ON message_numbers (message);
+"""
+
+_SUSPENSIONS = """
+CREATE TABLE suspensions (
+    destination TEXT PRIMARY KEY, since $id NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL
+) $end;
+"""
+
+_ACCESS = """
+-- Access tokens that were given out, and the assertions that they were given for: pruned when they have expired.
+CREATE TABLE access_tokens (
+    digest $bytes PRIMARY KEY, client TEXT NOT NULL, scope TEXT NOT NULL, expires $id NOT NULL
+) $end;
+CREATE INDEX access_tokens_expires ON access_tokens (expires);
+CREATE TABLE assertions (
+    client TEXT NOT NULL, digest $bytes NOT NULL, expires $id NOT NULL, PRIMARY KEY (client, digest)
+) $end;
+CREATE INDEX assertions_expires ON assertions (expires);
+"""
+
+_QUERIES = """
+-- When the clock must look at a query; nothing once it is over.
+ALTER TABLE queries ADD COLUMN look $id;
+CREATE INDEX queries_look ON queries (look) WHERE look IS NOT NULL;
+
+-- A query on its way to the inbox of an EHR, and what stands there.
+CREATE TABLE query_deliveries (
+    query $id PRIMARY KEY REFERENCES queries (id), ehr TEXT NOT NULL, state TEXT NOT NULL, attempts $id NOT NULL,
+    due $id NOT NULL, body $bytes NOT NULL
+) $end;
+CREATE INDEX query_deliveries_due ON query_deliveries (ehr, due) WHERE state <> 'ended';
+"""
+
 # What is written for each message stays in its row, uncompressed: neither the ACK nor the pipeline waits for a codec.
 _FIRST_POSTGRES = """
 ALTER TABLE payloads ALTER COLUMN payload SET STORAGE EXTERNAL;
 ALTER TABLE payloads SET (toast_tuple_target = 8160);
 ALTER TABLE encounters ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE encounters SET (toast_tuple_target = 8160);
+"""
+
+_MESSAGE_TOOLS = """
+-- A FHIR message's type holds its id: seven characters tell the kind, and there are few of them.
+CREATE INDEX messages_kind ON messages (feed, substr(type, 1, 7), id);
+CREATE INDEX messages_attempts ON messages (replay_of) WHERE replay_of IS NOT NULL;
+
+-- The numbers in a message that no encounter has: those of the others lead there by way of their encounter.
+CREATE TABLE message_numbers (
+    value TEXT NOT NULL, message $id NOT NULL, PRIMARY KEY (value, message)
+) $end;
 """
 
 _TEXT = re.compile(r"\bTEXT\b")
@@ -142,7 +225,15 @@ def _migration(number: int, text: str, postgres: str = "") -> Migration:
     return Migration(number, _statements(text, _TYPES_SQLITE), _statements(bytewise + postgres, _TYPES_POSTGRES))
 
 
-MIGRATIONS: tuple[Migration, ...] = (_migration(1, _FIRST, _FIRST_POSTGRES),)
+MIGRATIONS: tuple[Migration, ...] = (
+    _migration(1, _FIRST, _FIRST_POSTGRES),
+    _migration(2, _LOOKUPS),
+    _migration(3, _MESSAGE_TOOLS),
+    _migration(4, _UPKEEP),
+    _migration(5, _SUSPENSIONS),
+    _migration(6, _ACCESS),
+    _migration(7, _QUERIES),
+)
 LATEST = MIGRATIONS[-1].number
 
 VERSION_TABLE = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)"

@@ -11,7 +11,6 @@ rolled back and written again with a savepoint around each item, so that only th
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,13 +20,14 @@ import orjson
 from gateway.audit.events import Event
 from gateway.clock import Clock, SystemClock
 from gateway.message import Message
+from gateway.promise import Promise
 from gateway.store import records, schema, statements, writes
 from gateway.store.group import CLOSED, OWN_FAULTS, Group, Keep, Queue
 from gateway.store.interface import Conflict, LeafBlock, ResourceVersion, Seal, Step, StoreFault
 from gateway.store.reads import Reads, Value
 from gateway.store.rows import Batch, merged, seal_rows, step_rows
 from gateway.store.sqlite_faults import fault, fault_of_commit
-from gateway.store.sqlite_file import connect, create_private, refuse_unsafe
+from gateway.store.sqlite_file import SMALL_CACHE_KIB, connect, create_private, refuse_unsafe
 from gateway.store.sqlite_log import Checkpoints
 from gateway.store.statements import Read
 from gateway.store.writes import Row, Write
@@ -60,6 +60,11 @@ class SqliteStore(Reads):
         self._gathered = 0
         self._turns = 0
 
+    @property
+    def path(self) -> Path | None:
+        """The file; None in memory."""
+        return self._path
+
     async def open(self) -> None:
         refuse_unsafe(apsw.sqlite_lib_version())
         if self._path is not None:
@@ -72,7 +77,7 @@ class SqliteStore(Reads):
             else:
                 self._reader = connect(self._path, self._key, read_only=True)
                 self._counter = connect(self._path, self._key, read_only=True)
-                self._checkpoints = Checkpoints(self._writer, connect(self._path, self._key))
+                self._checkpoints = Checkpoints(self._writer, connect(self._path, self._key, cache_kib=SMALL_CACHE_KIB))
         except StoreFault:
             await self.close()
             raise
@@ -118,13 +123,22 @@ class SqliteStore(Reads):
     async def add_seal(self, seal: Seal, blocks: Sequence[LeafBlock]) -> None:
         await self._put(seal_rows(seal, blocks))
 
+    async def give_back(self, pages: int) -> int:
+        """A file that was made by a release before this one keeps its free pages, and uses them again."""
+        db = self._open_writer()
+        try:
+            before = int(db.pragma("freelist_count"))
+            db.pragma("incremental_vacuum", pages)
+            return before - int(db.pragma("freelist_count"))
+        except apsw.Error as error:
+            raise fault(error) from None
+
     async def _put(self, rows: Batch) -> None:
         done = self._queue.step(rows)
         self._schedule()
         await done
 
-    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Future[Message]:
-        """A future rather than a coroutine: an acknowledgement waits for it without a task of its own."""
+    def keep(self, message: Message, event: Event, resource: ResourceVersion | None = None) -> Promise[Message]:
         done = self._queue.keep(message, event, resource)
         if not self._scheduled:
             self._schedule()
@@ -197,12 +211,12 @@ class SqliteStore(Reads):
     async def _scan(self, read: Read, *values: Value) -> Sequence[records.Found]:
         return _fetch(self._reader, read, values)
 
-    async def _count(self, read: Read) -> Sequence[records.Found]:
-        """In a thread: it walks whole indexes, and there is nothing of it to turn into objects."""
+    async def _walk(self, read: Read, *values: Value) -> Sequence[records.Found]:
+        """In a thread: it walks whole indexes, and there is little of it to turn into objects."""
         async with self._counting:
             if self._path is None:
-                return _fetch(self._counter, read, ())
-            return await asyncio.to_thread(_fetch, self._counter, read, ())
+                return _fetch(self._counter, read, values)
+            return await asyncio.to_thread(_fetch, self._counter, read, values)
 
     async def unsealed(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """There is one writer, and it commits before anything else runs: nothing can precede what is read."""

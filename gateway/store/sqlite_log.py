@@ -4,6 +4,9 @@ SQLite by itself does this work in the commit that crosses a threshold, and whoe
 more and for pages from all over the file: measured, two thirds of a commit's time once the file is large. Here a
 thread with its own connection does it. Under an unbroken load the log cannot start again from its beginning, as there
 is always a newer page in it; when it has grown long, one commit finishes what little the thread has left.
+
+The log's file is made longer ahead of the commits, by a transaction that is rolled back. Measured: an fsync of bytes
+that stand inside a file costs half of one that also makes it longer, and a commit 0.24 instead of 0.45 ms.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import apsw
 import structlog
 
+from gateway.store.sqlite_file import PAGE_BYTES
+
 log = structlog.get_logger(__name__)
 
 STEP_PAGES = 500
@@ -21,6 +26,10 @@ STEP_PAGES = 500
 
 LONG_PAGES = 4_000
 """Pages at which a commit finishes the work, so that the log starts again: 32 MB."""
+
+_BEGIN = "BEGIN IMMEDIATE"
+_FILL = "INSERT INTO payloads (id, payload, reply) VALUES (-1, x'', zeroblob(?))"
+_ROLLBACK = "ROLLBACK"
 
 
 class Checkpoints:
@@ -31,8 +40,11 @@ class Checkpoints:
         self._beside = beside
         self._pages = 0
         self._begun = 0
+        self._room = 0
+        """Pages that the log's file has had, or was given."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-log")
         self._running: Future[None] | None = None
+        beside.set_busy_timeout(0)
         writer.set_wal_hook(self._committed)
 
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
@@ -42,8 +54,15 @@ class Checkpoints:
         return apsw.SQLITE_OK
 
     def look(self) -> None:
-        """After a commit: begin what is due. Returns at once, but once in every `LONG_PAGES`."""
-        if self._pages - self._begun < STEP_PAGES or (self._running is not None and not self._running.done()):
+        """After a commit: begin what is due. Returns at once, but once in every `LONG_PAGES`, and while the log's file
+        is young.
+        """
+        if self._running is not None and not self._running.done():
+            return
+        if self._pages > self._room - STEP_PAGES // 2 and self._pages >= STEP_PAGES // 2 and self._room <= LONG_PAGES:
+            self._room = self._pages + STEP_PAGES
+            _lengthen(self._beside, STEP_PAGES * PAGE_BYTES)
+        if self._pages - self._begun < STEP_PAGES:
             return
         self._begun = self._pages
         if self._pages >= LONG_PAGES:
@@ -64,3 +83,17 @@ def _empty(db: apsw.Connection) -> None:
         db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     except apsw.Error as error:
         log.error("store.checkpoint_failed", fault=type(error).__name__)  # noqa: TRY400  (a trace tells nothing more)
+
+
+def _lengthen(db: apsw.Connection, size: int) -> None:
+    """Make the log's file longer by `size` bytes, and change nothing. Its pages do not fit the connection's cache, so
+    they are written before the transaction is rolled back. What does not work now costs speed only.
+    """
+    try:
+        db.execute(_BEGIN)
+        db.execute(_FILL, (size,))
+    except apsw.Error as error:
+        log.warning("store.log_not_lengthened", fault=type(error).__name__)
+    finally:
+        if db.in_transaction:
+            db.execute(_ROLLBACK)

@@ -30,7 +30,7 @@ class _Column:
 
 def _columns(text: str) -> tuple[_Column, ...]:
     """`id bigint, body bytea` -> its columns."""
-    return tuple(_Column(*part.split()) for part in text.split(","))
+    return tuple(_Column(*part.split()) for part in text.split(",") if part.strip())
 
 
 def _names(columns: Sequence[_Column]) -> str:
@@ -111,6 +111,24 @@ def _remove(table: str, keys: str) -> Write:
     )
 
 
+def _expire(table: str) -> Write:
+    """Rows that expired before a given moment. Those that another gateway is removing are left to it."""
+    gone = " ".join(("DELETE FROM", table, "WHERE"))
+    return Write(
+        name=table,
+        sqlite=" ".join((gone, "expires < ?1")),
+        postgres=" ".join(
+            (
+                gone,
+                "ctid = ANY(ARRAY(SELECT ctid FROM",
+                table,
+                "WHERE expires < (SELECT max(w.w1) FROM unnest($1::bigint[]) AS w (w1)) FOR UPDATE SKIP LOCKED))",
+            )
+        ),
+        guarded=False,
+    )
+
+
 _NEW = "WHERE w.w1 = ANY(ARRAY(SELECT id FROM kept))"
 _REPEAT = "ON CONFLICT (control, feed, digest) DO NOTHING"
 _STANDS = "ON CONFLICT DO NOTHING"
@@ -174,6 +192,7 @@ def _keep() -> str:
 KEEP_POSTGRES = _keep()
 RESOURCES = _insert("resources", "type text, id text, version bigint, client text, message bigint, written bigint")
 OUTCOMES = _change("messages", "id bigint", "state text", "state text, reason text, encounter text")
+MESSAGE_NUMBERS = _insert("message_numbers", "value text, message bigint", _STANDS, guarded=False)
 CONTENTS = _insert("documents", "encounter text, digest text, content_type text, body bytea", _STANDS, guarded=False)
 
 _LISTED = "stage text, total text, class text, payer text, coder text, changed bigint, due bigint"
@@ -192,9 +211,28 @@ IDENTIFIERS = _insert("identifiers", _NUMBER, _STANDS, guarded=False)
 NEW_HOLDS = _insert("holds", "id bigint, encounter text, kind text, rule text, state text, body bytea")
 HOLDS = _change("holds", "id bigint", "encounter text", "state text, body bytea")
 NEW_QUERIES = _insert(
-    "queries", "id bigint, number text, encounter text, provider text, status text, changed bigint, body bytea"
+    "queries",
+    "id bigint, number text, encounter text, provider text, status text, changed bigint, look bigint, body bytea",
 )
-QUERIES = _change("queries", "id bigint", "encounter text", "status text, changed bigint, body bytea")
+QUERIES = _change("queries", "id bigint", "encounter text", "status text, changed bigint, look bigint, body bytea")
+NEW_QUERY_DELIVERIES = _insert(
+    "query_deliveries", "query bigint, ehr text, state text, attempts bigint, due bigint, body bytea"
+)
+QUERY_DELIVERIES = _change(
+    "query_deliveries",
+    "query bigint",
+    "state text, attempts bigint",
+    "state text, attempts bigint, due bigint, body bytea",
+)
+LOOKUPS = _insert(
+    "lookups",
+    "feed text, name text, code text, value text, actor text, changed bigint",
+    "ON CONFLICT (feed, name, code) DO UPDATE SET value = excluded.value, actor = excluded.actor, "
+    "changed = excluded.changed",
+)
+_UNMAPPED = "feed text, name text, code text, encounter text"
+UNMAPPED = _insert("unmapped", _UNMAPPED, _STANDS, guarded=False)
+UNMAPPED_GONE = _remove("unmapped", _UNMAPPED)
 DECISIONS = _insert("decisions", "id bigint, encounter text, body bytea")
 DRAWS = _insert("draws", "sample text, frame text, position bigint, encounter text, chosen bigint")
 CLAIMS = _insert("claims", "id bigint, number text, version bigint, destination text, encounter text, body bytea")
@@ -212,6 +250,32 @@ DELIVERIES = _change(
 ATTEMPTS = _insert(
     "attempts", "delivery bigint, number bigint, owner text, epoch bigint, payload_hash text, started bigint"
 )
+SUSPENSIONS = _insert("suspensions", "destination text, since bigint, actor text, reason text", _STANDS, guarded=False)
+RESUMPTIONS = _remove("suspensions", "destination text")
+CONFIGURATIONS = _insert(
+    "configurations",
+    "number bigint, node bigint, digest text, state text, actor text, written bigint, body bytea",
+)
+ALERTS = _insert(
+    "alerts",
+    "node bigint, name text, subject text, state text, since bigint, said text, told bigint",
+    "ON CONFLICT (node, name, subject) DO UPDATE SET state = excluded.state, since = excluded.since, "
+    "said = excluded.said, told = excluded.told",
+)
+PASSES = _insert(
+    "passes",
+    "name text, about text, place text, done bigint, changed bigint",
+    "ON CONFLICT (name) DO UPDATE SET about = excluded.about, place = excluded.place, done = excluded.done, "
+    "changed = excluded.changed",
+)
+MESSAGES_PRUNED = _change("messages", "id bigint", "state text", "reason text")
+PAYLOADS_PRUNED = _change("payloads", "id bigint", "", "payload bytea")
+NUMBERS_PRUNED = _remove("message_numbers", "message bigint")
+ENCOUNTERS_PRUNED = _change("encounters", "key text", "version bigint", "pruned bigint")
+ACCESS_TOKENS = _insert("access_tokens", "digest bytea, client text, scope text, expires bigint")
+ASSERTIONS = _insert("assertions", "client text, digest bytea, expires bigint")
+ACCESS_TOKENS_EXPIRED = _expire("access_tokens")
+ASSERTIONS_EXPIRED = _expire("assertions")
 EVENTS = _insert("events", _EVENT)
 SEALS = _insert(
     "seals",
@@ -226,6 +290,7 @@ IN_ORDER: tuple[Write, ...] = (
     PAYLOADS,
     RESOURCES,
     OUTCOMES,
+    MESSAGE_NUMBERS,
     CONTENTS,
     NEW_ENCOUNTERS,
     ENCOUNTERS,
@@ -236,12 +301,30 @@ IN_ORDER: tuple[Write, ...] = (
     HOLDS,
     NEW_QUERIES,
     QUERIES,
+    NEW_QUERY_DELIVERIES,
+    QUERY_DELIVERIES,
+    LOOKUPS,
+    UNMAPPED_GONE,
+    UNMAPPED,
     DECISIONS,
     DRAWS,
     CLAIMS,
     NEW_DELIVERIES,
     DELIVERIES,
     ATTEMPTS,
+    SUSPENSIONS,
+    RESUMPTIONS,
+    CONFIGURATIONS,
+    ALERTS,
+    PASSES,
+    MESSAGES_PRUNED,
+    PAYLOADS_PRUNED,
+    NUMBERS_PRUNED,
+    ENCOUNTERS_PRUNED,
+    ASSERTIONS_EXPIRED,
+    ASSERTIONS,
+    ACCESS_TOKENS_EXPIRED,
+    ACCESS_TOKENS,
     SEALS,
     LEAF_BLOCKS,
     EVENTS,

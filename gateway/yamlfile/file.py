@@ -27,6 +27,8 @@ class Places:
     lines: Mapping[Loc, int] = field(default_factory=dict, compare=False)
     names: Mapping[Loc, str] = field(default_factory=dict, compare=False)
     """The items of lists that have a name."""
+    digest: str = field(default="", compare=False)
+    """SHA-256 of the file's bytes as they were read, hexadecimal."""
 
     def mistake(self, loc: Loc, text: str, remedy: str, *, line: int | None = None) -> Mistake:
         """The mistake at `loc`; its line is that of the nearest part that the file has."""
@@ -56,6 +58,8 @@ class YamlFile:
         self.readable = False
         """Whether the file as a whole could be read; if not, only that is told."""
         self.lines: dict[Loc, int] = {}
+        self.digest = ""
+        """SHA-256 of the bytes that were read, hexadecimal."""
         self._told: list[tuple[int | None, Loc, str, str]] = []
         self._spoilt: set[Loc] = set()
         """What could not be read: one mistake is told about it, not two."""
@@ -72,7 +76,8 @@ class YamlFile:
     @property
     def places(self) -> Places:
         items = (loc for loc in self.lines if isinstance(loc[-1], int))
-        return Places(self.name, self.lines, {loc: name for loc in items if (name := _called(self.at(loc)))})
+        names = {loc: name for loc in items if (name := _called(self.at(loc)))}
+        return Places(self.name, self.lines, names, self.digest)
 
     def tell(self, loc: Loc, text: str, remedy: str, *, line: int | None = None) -> None:
         """Add a mistake about the value at `loc`, unless one was told about it that leaves nothing more to say."""

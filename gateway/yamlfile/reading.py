@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,7 @@ def read_into(file: F, path: Path, form: Form) -> F:
 
 def parse_into(file: F, content: bytes, form: Form) -> F:
     """`file`, with the data and mistakes of `content`."""
+    file.digest = hashlib.sha256(content).hexdigest()
     text = _text(file, content, form)
     node = _composed(file, text, form) if text is not None else None
     if isinstance(node, yaml.MappingNode):

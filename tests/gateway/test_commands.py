@@ -18,14 +18,13 @@ import pytest
 import pytest_asyncio
 from gateway_world import TOKENS, World, environment, running, today, write_configuration
 from typer.testing import CliRunner
-from visits import code, seen, sent, standing, stay, taken, tell
+from visits import code, seen, standing, stay, taken
 
-from conformance import day, ehr
+from conformance import day
 from conformance.playing import key
 from gateway import __version__
 from gateway.access.roles import Role
 from gateway.cli.commands import app
-from gateway.message import MessageState
 
 
 @dataclass
@@ -61,44 +60,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 @pytest_asyncio.fixture
 async def terminal(world: World) -> Terminal:
     return Terminal(world)
-
-
-async def test_messages_are_listed_without_their_contents(terminal: Terminal) -> None:
-    visit = day.routine(today())
-    await stay(terminal.world, visit)
-    await terminal.world.settled()
-    told = await terminal.says("messages")
-    assert len(re.findall(r"processed", told)) == 3 + len(visit.notes)
-    assert "DFT^P03" in told
-    assert visit.person.family not in told
-    assert "no-such" not in await terminal.says("messages", "--feed", "no-such")
-
-
-async def test_a_message_is_shown_when_it_is_asked_for(terminal: Terminal) -> None:
-    payload = ehr.adt("A04", day.routine(today()), *sent())
-    await tell(terminal.world, payload)
-    [message] = await terminal.world.messages()
-    assert await terminal.says("message", str(message.id)) == payload.replace(b"\r", b"\n").decode()
-    unknown = await terminal.run("message", "1")
-    assert (unknown.exit_code, unknown.output) == (1, "there is no message 1\n")
-
-
-async def test_what_was_set_aside_is_taken_again_by_the_running_gateway(terminal: Terminal) -> None:
-    broken = ehr.adt("A04", day.routine(today()), *sent()).replace(b"A7700231", b"")
-    await tell(terminal.world, broken)
-    await terminal.world.settled()
-    listed = await terminal.says("messages", "--state", "set-aside")
-    assert "no-encounter-number" in listed
-    assert "1 queued again" in await terminal.says("replay", "--set-aside")
-    await terminal.world.settled()
-    states = [message.state for message in await terminal.world.messages()]
-    assert sorted(states) == [MessageState.REPLAYED, MessageState.SET_ASIDE]
-    [attempt] = await terminal.world.messages(state=MessageState.SET_ASIDE)
-    first = attempt.replay_of
-    again = await terminal.run("replay", str(first))
-    assert again.exit_code == 1
-    assert "is replayed" in again.output
-    assert (await terminal.run("replay")).exit_code == 2
 
 
 async def test_a_supervisor_works_through_the_list(terminal: Terminal) -> None:
@@ -213,7 +174,7 @@ def test_mistakes_in_the_policy_are_told_by_check(tmp_path: Path) -> None:
     assert "policy.yaml" in result.output
 
 
-@pytest.mark.parametrize("words", [("messages",), ("audit", "verify"), ("check",), ("serve",)])
+@pytest.mark.parametrize("words", [("audit", "verify"), ("check",), ("serve",)])
 def test_a_configuration_that_is_not_there_is_told(tmp_path: Path, words: tuple[str, ...]) -> None:
     result = gateway(tmp_path, *words)
     assert result.exit_code == 2

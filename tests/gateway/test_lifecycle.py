@@ -101,6 +101,7 @@ async def test_messages_that_were_only_kept_are_processed_at_the_next_start(tmp_
         assert {message.state for message in await world.messages()} == {MessageState.RECEIVED}
     assert await actions(tmp_path) == [
         Action.GATEWAY_STARTED,
+        Action.CONFIGURATION_ACTIVATED,
         *[Action.MESSAGE_RECEIVED] * (3 + len(visit.notes)),
         Action.GATEWAY_STOPPED,
     ]

@@ -117,7 +117,8 @@ async def test_a_stop_commits_what_waits_before_it_says_that_it_stopped(tmp_path
     await store.open()
     actions = [found.event.action async for found in store.events()]
     await store.close()
-    assert actions == [Action.GATEWAY_STARTED, Action.ACCESS_REFUSED, Action.GATEWAY_STOPPED]
+    started = [Action.GATEWAY_STARTED, Action.CONFIGURATION_ACTIVATED]
+    assert actions == [*started, Action.ACCESS_REFUSED, Action.GATEWAY_STOPPED]
 
 
 async def test_what_a_handler_refuses_is_a_refusal_too(tmp_path: Path) -> None:

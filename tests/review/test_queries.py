@@ -12,12 +12,11 @@ from gateway.review.model import Indicator, Option, Query, QueryDraft, QueryKind
 from gateway.review.queries import (
     FINAL,
     QUERY_TRANSITIONS,
-    YES_NO_SUBJECTS,
     Party,
     QueryRefused,
-    check,
     transition,
 )
+from gateway.review.query_checks import YES_NO_SUBJECTS, check
 from gateway.review.query_words import (
     LEADING_WORDS,
     PAYMENT_WORDS,

@@ -22,7 +22,7 @@ def changed(config: Config, **said: object) -> Config:
 
 def test_each_feed_and_client_has_its_own_profile(rules: Rules) -> None:
     assert set(rules.profiles) == {"epic-adt", "encoder"}
-    assert set(rules.sources) == {"ehr-fhir"}, "the others only ask"
+    assert set(rules.sources) == {"ehr-fhir", "inbasket"}, "a provider's answers become part of encounters"
     epic = rules.profiles["epic-adt"]
     assert (epic.facility, str(epic.zone), epic.dialect.name) == ("MAIN", "America/Chicago", "general-epic")
     assert rules.sources["ehr-fhir"].authority == "MAIN"

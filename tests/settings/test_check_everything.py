@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.commands import app
+from gateway.mappings.hl7v2.dialect import load_dialects
 from gateway.rules import check
 from gateway.yamlfile import Mistake, Mistakes
 
@@ -69,9 +70,19 @@ def test_a_dialect_that_is_not_there_is_told_at_its_feed(site: Path) -> None:
             5,
             "feeds[lab].dialect",
             "there is no dialect sight",
-            "did you mean site? write one of base, epic, site",
+            f"did you mean site? write one of {', '.join(sorted([*load_dialects(), 'site']))}",
         ),
     )
+
+
+def test_a_character_set_that_is_not_known_is_told_at_its_feed(site: Path) -> None:
+    feed = (FEEDS % "base").removeprefix("feeds:\n").replace("adt", "lab").replace("2575", "2576")
+    spoil(site, "gateway.yaml", feed.rstrip("}\n") + ", charset: UNICODE UTF8}\n")
+    with pytest.raises(Mistakes) as raised:
+        check(site / "gateway.yaml", {})
+    (mistake,) = raised.value.mistakes
+    assert (mistake.key, mistake.text) == ("feeds[lab].charset", "there is no such character set")
+    assert mistake.remedy.startswith("did you mean UNICODE UTF-8? write one of ASCII, 8859/1, ")
 
 
 def test_the_command_prints_them_all_in_one_form(site: Path) -> None:
@@ -83,6 +94,6 @@ def test_the_command_prints_them_all_in_one_form(site: Path) -> None:
         "2 mistakes in the configuration\n"
         f"{site}/policy.yaml:2: documentation: is not one of its values\n    write one of required, off\n"
         f"{site}/dialects/site.yaml:2: finl: is not a setting of dialects\n"
-        "    did you mean final? write one of description, extends, key, registration, final, replace, fields, tables, "
-        "charge_codes\n"
+        "    did you mean final? write one of description, extends, key, registration, final, snapshot, credits, only, "
+        "fields, tables, charge_codes, confirm\n"
     )

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from conformance.store_samples import Samples, creation, event, small_case
-from gateway.store import sqlite_file
+from gateway.store import sqlite_file, sqlite_log
 from gateway.store.sqlite import SqliteStore
 
 
@@ -76,6 +76,59 @@ async def test_what_was_acknowledged_survives_the_power(forgetful: Forgetful, tm
         assert (await survivor.pending(100))[-1] == message
         assert len(await survivor.worklist([], [], "", 100)) == number + 1
         await survivor.close()
+    await store.close()
+
+
+async def test_it_survives_while_the_log_is_made_longer(
+    forgetful: Forgetful, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's file grows ahead of what is in it, and what it grew by is no part of the store."""
+    monkeypatch.setattr(sqlite_log, "STEP_PAGES", 100)
+    path, samples = tmp_path / "store" / "gateway.db", Samples()
+    log = path.with_name("gateway.db-wal")
+    store = SqliteStore(path)
+    await store.open()
+    ahead = False
+    for number in range(40):
+        message = samples.message(f"M{number}")
+        await store.keep(message, event())
+        assert store._checkpoints is not None
+        ahead = ahead or log.stat().st_size > 1.5 * store._checkpoints._pages * sqlite_file.PAGE_BYTES
+    assert ahead
+    survivor = SqliteStore(power_fails(forgetful, path, tmp_path / "after"))
+    await survivor.open()
+    assert [each.control for each in await survivor.pending(100)] == [f"M{number}" for number in range(40)]
+    assert survivor._writer is not None
+    assert survivor._writer.execute("SELECT count(*) FROM payloads WHERE id < 0").get == 0
+    assert survivor._writer.pragma("integrity_check") == "ok"
+    await survivor.close()
+    await store.close()
+
+
+async def test_a_log_that_cannot_be_made_longer_costs_speed_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_log, "STEP_PAGES", 8)
+    path, samples = tmp_path / "store" / "gateway.db", Samples()
+    store = SqliteStore(path)
+    await store.open()
+    other = sqlite_file.connect(path, None)
+    assert store._checkpoints is not None
+    lengthened: list[int] = []
+    real = sqlite_log._lengthen
+
+    def while_another_writes(db: apsw.Connection, size: int) -> None:
+        lengthened.append(size)
+        with other:
+            other.execute("INSERT INTO payloads (id, payload, reply) VALUES (?, x'', x'')", (10**9 + len(lengthened),))
+            real(db, size)
+
+    monkeypatch.setattr(sqlite_log, "_lengthen", while_another_writes)
+    for number in range(10):
+        await store.keep(samples.message(f"M{number}"), event())
+    assert lengthened
+    assert len(await store.pending(100)) == 10
+    other.close()
     await store.close()
 
 

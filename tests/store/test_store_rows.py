@@ -16,6 +16,7 @@ from gateway.review.model import HoldState
 from gateway.store import records, rows, schema, statements, writes
 from gateway.store.instants import instant, micros
 from gateway.store.statements import Read
+from gateway.store.upkeep import VersionState
 
 
 @given(st.datetimes(timezones=st.timezones()))
@@ -75,7 +76,7 @@ def test_only_known_states_stand_in_the_statements() -> None:
     texts = [text for read in reads for text in (read.sqlite, read.postgres)]
     texts += [text for migration in schema.MIGRATIONS for text in migration.sqlite]
     named = {word for text in texts for word in re.findall(r"state = '([^']+)'", text)}
-    assert named == {MessageState.RECEIVED, HoldState.OPEN, DeliveryState.READY}
+    assert named == {MessageState.RECEIVED, HoldState.OPEN, DeliveryState.READY, VersionState.ACTIVATED}
 
 
 def test_every_statement_has_its_marks_in_one_run() -> None:

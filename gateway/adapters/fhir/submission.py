@@ -139,7 +139,7 @@ class Submission:
         if stands is None or stands.client != call.who.name:
             raise Fault(404, f"There is no {type_} with this id that this client wrote")
         message = await self._resources.message(stands.message)
-        if message is None:
+        if message is None or not message.payload:
             raise Fault(404, "The content of this resource is no longer kept", code="deleted")
         accepted = Accepted(200, type_, stands.id, stands.version, stands.written)
         return resource(numbered(read(message.payload), accepted), headers=versioned(stands.version, stands.written))

@@ -22,7 +22,7 @@ def check_media_type(request: web.BaseRequest, route: Route) -> None:
         return
     if request.content_type not in route.accepts or "Content-Type" not in request.headers:
         raise Fault(415, f"Send {' or '.join(route.accepts)}", where="Content-Type")
-    charset = request.charset
+    charset = None if route.any_charset else request.charset
     if charset is not None and charset.lower() not in ("utf-8", "utf8", "us-ascii"):
         raise Fault(415, "Send UTF-8", where="Content-Type")
 

@@ -19,7 +19,9 @@ NDJSON = "application/x-ndjson"
 
 
 class Caller(Protocol):
-    """Someone who was recognised, and what they may do. `npi`: the providers they speak for."""
+    """Someone who was recognised, and what they may do. `npi`: the providers they speak for; `feeds`: the feeds that
+    they may send HL7 v2 to.
+    """
 
     @property
     def name(self) -> str: ...
@@ -29,6 +31,8 @@ class Caller(Protocol):
     def permissions(self) -> frozenset[Permission]: ...
     @property
     def npi(self) -> tuple[str, ...]: ...
+    @property
+    def feeds(self) -> tuple[str, ...]: ...
 
 
 class Fault(Exception):
@@ -99,6 +103,8 @@ class Call:
     headers: MultiMapping[str] = field(default_factory=CIMultiDict, repr=False)
     body: bytes = field(default=b"", repr=False)
     base: str = ""
+    remote: str = ""
+    """The address at the other end of the connection: a proxy's, where one stands before the gateway."""
 
     @property
     def who(self) -> Caller:

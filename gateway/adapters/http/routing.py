@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel
 
 from gateway.access.roles import Permission
-from gateway.adapters.http.exchange import JSON, Answer, Call, Fault, Renderer, problem
+from gateway.adapters.http.exchange import JSON, Answer, Call, Caller, Fault, Renderer, problem
 
 
 class Public(Enum):
@@ -24,6 +24,8 @@ class Public(Enum):
 PUBLIC: Final = Public.PUBLIC
 
 Handler = Callable[[Call], Awaitable[Answer]]
+Admission = Callable[[Caller, Mapping[str, str]], None]
+"""Told who calls and what the path says, before the body is read. Raises Fault to refuse."""
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -43,7 +45,8 @@ class Parameter:
 class Route:
     """One method on one path. A segment `{name}` takes any one segment.
 
-    `max_body` is in bytes: `None` for the server's own limit. `accepts` are the media types of a body.
+    `max_body` is in bytes: `None` for the server's own limit. `accepts` are the media types of a body; with
+    `any_charset` it may be of any character set, which its own content names.
     """
 
     method: str
@@ -59,6 +62,9 @@ class Route:
     produces: str = JSON
     faults: Renderer = problem
     query: tuple[Parameter, ...] = ()
+    admits: Admission | None = None
+    """Rights that hang on what the path names."""
+    any_charset: bool = False
 
     @property
     def has_body(self) -> bool:

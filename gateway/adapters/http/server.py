@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import Protocol
 
 from aiohttp import web
@@ -17,6 +17,7 @@ from gateway.adapters.http.guard import GuardedConnection, GuardedServer
 from gateway.adapters.http.routing import PUBLIC, Match, Route, RouteTable
 from gateway.config import Http
 from gateway.logs import logger, place
+from gateway.store.interface import StoreFault
 
 log = logger("http")
 
@@ -40,9 +41,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class Callers(Protocol):
-    """Tells who a request's Authorization header speaks for; None when it speaks for nobody that is known."""
+    """Tells who a request's Authorization header speaks for, at once or after a look-up; None when it speaks for nobody
+    that is known. Raises StoreFault when it cannot be looked up.
+    """
 
-    def authenticate(self, header: str | None, /) -> Caller | None: ...
+    def authenticate(self, header: str | None, /) -> Caller | Awaitable[Caller | None] | None: ...
 
 
 class Observer(Protocol):
@@ -70,6 +73,11 @@ class HttpServer:
         self._settings = settings
         self._observer = observer or Unobserved()
         self._runner: web.ServerRunner | None = None
+
+    def serve_by(self, callers: Callers, settings: Http) -> None:
+        """Recognise these callers, and keep these limits, from the next request on. Where it listens stays."""
+        self._callers = callers
+        self._settings = settings
 
     async def start(self) -> tuple[str, int]:
         """Listen; the address that clients can reach, with the port that was taken when 0 was asked for."""
@@ -126,13 +134,27 @@ class HttpServer:
 
     async def _handled(self, request: web.BaseRequest, match: Match, request_id: str, begun: float) -> Answer:
         route = match.route
-        caller = self._permitted(request, route)
-        check_media_type(request, route)
+        caller = await self._permitted(request, route)
+        try:
+            if route.admits is not None and caller is not None:
+                route.admits(caller, match.params)
+            check_media_type(request, route)
+            call = await self._read(request, match, caller, request_id, begun)
+            return await route.handler(call)
+        except Fault as fault:
+            if fault.status == FORBIDDEN and caller is not None:
+                self._observer.refused(fault.status, route.method, route.path, caller.name)
+            raise
+
+    async def _read(
+        self, request: web.BaseRequest, match: Match, caller: Caller | None, request_id: str, begun: float
+    ) -> Call:
+        route = match.route
         limit = self._settings.max_body if route.max_body is None else min(route.max_body, self._settings.max_body)
         body = b""
         if route.has_body:
             body = await read_body(request, limit, begun + self._settings.request_seconds)
-        call = Call(
+        return Call(
             method=route.method,
             path=request.path,
             request_id=request_id,
@@ -142,19 +164,22 @@ class HttpServer:
             headers=request.headers,
             body=body,
             base=self._base(request),
+            remote=request.remote or "",
         )
-        try:
-            return await route.handler(call)
-        except Fault as fault:
-            if fault.status == FORBIDDEN and caller is not None:
-                self._observer.refused(fault.status, route.method, route.path, caller.name)
-            raise
 
-    def _permitted(self, request: web.BaseRequest, route: Route) -> Caller | None:
-        """The caller, once the route's permission is shown to be theirs. Fault 401 or 403."""
+    async def _recognised(self, request: web.BaseRequest) -> Caller | None:
+        """Fault 503 when nobody can be recognised now."""
+        try:
+            found = self._callers.authenticate(request.headers.get("Authorization"))
+            return await found if isinstance(found, Awaitable) else found
+        except StoreFault:
+            raise Fault(503, "The gateway cannot tell now who calls; try again", headers={"Retry-After": "5"}) from None
+
+    async def _permitted(self, request: web.BaseRequest, route: Route) -> Caller | None:
+        """The caller, once the route's permission is shown to be theirs. Fault 401, 403 or 503."""
         if route.permission is PUBLIC:
             return None
-        caller = self._callers.authenticate(request.headers.get("Authorization"))
+        caller = await self._recognised(request)
         if caller is None:
             self._observer.refused(401, route.method, route.path, None)
             challenge = {"WWW-Authenticate": 'Bearer realm="gateway"'}

@@ -82,8 +82,7 @@ COUNTED_IN_TENTHS = frozenset({"A0425", "A0435", "A0436"})
 """Ambulance mileage: the codes whose units may have a tenth (CMS claims manual, chapter 15, 30.1.2)."""
 NOT_A_REPEAT = frozenset({"59", "76", "77", "91", "XE", "XP", "XS", "XU"})
 _MAX_MODIFIERS = 4
-_CENTS = -2
-"""The exponent of a Decimal in whole cents, as most are written; others (1.500) are compared."""
+_CENT = Decimal("0.01")
 
 
 def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
@@ -113,11 +112,11 @@ def _code(place: Standing, _context: EditContext) -> Finding | None:
 
 def _modifiers(place: Standing, _context: EditContext) -> Finding | None:
     where, charge, _ = place
-    bad = tuple([modifier for modifier in charge.modifiers if not modifier_is_formed(modifier)])
+    bad = [modifier for modifier in charge.modifiers if not modifier_is_formed(modifier)]
     if not bad:
         return None
     text = f"{', '.join(bad)}: not formed as modifiers."
-    return MODIFIER_FORM.finding(f"{where}.modifiers", text, subject=charge.id, evidence=bad)
+    return MODIFIER_FORM.finding(f"{where}.modifiers", text, subject=charge.id, evidence=tuple(bad))
 
 
 def _modifier_count(place: Standing, _context: EditContext) -> Finding | None:
@@ -173,8 +172,8 @@ _LINE_TESTS = (_code, _modifiers, _modifier_count, _revenue_code, _place_of_serv
 
 
 def _whole_cents(amount: Decimal) -> bool:
-    exponent = amount.as_tuple().exponent
-    return (isinstance(exponent, int) and exponent >= _CENTS) or amount == round(amount, 2)
+    """Most are written in cents; others (1.500, 1E+3) are compared."""
+    return amount.same_quantum(_CENT) or amount == round(amount, 2)
 
 
 def _duplicates(lines: tuple[Standing, ...]) -> Iterator[Finding]:

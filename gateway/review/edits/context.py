@@ -93,15 +93,17 @@ class Rule:
         until: datetime | None = None,
     ) -> Finding:
         """What this rule found at `where`."""
-        return Finding(
-            rule=self.name,
-            severity=severity or self.severity,
-            kind=self.kind,
-            where=where,
-            text=text,
-            remedy=self.remedy,
-            source=self.source,
-            subject=subject,
-            evidence=evidence,
-            until=until,
+        return Finding.from_values(
+            {
+                "rule": self.name,
+                "severity": severity or self.severity,
+                "kind": self.kind,
+                "where": where,
+                "text": text,
+                "remedy": self.remedy,
+                "source": self.source,
+                "subject": subject,
+                "evidence": evidence,
+                "until": until,
+            }
         )

@@ -31,5 +31,5 @@ def standing(encounter: Encounter, context: EditContext) -> tuple[Standing, ...]
 def _standing(encounter: Encounter, context: EditContext) -> tuple[Standing, ...]:
     charges = encounter.charges
     at = {charge.id: index for index, charge in enumerate(charges)}
-    numbered = ((at[line.charge], line) for line in context.billable.lines)
-    return tuple([Standing(f"charges[{index}]", charges[index], line) for index, line in numbered])
+    lines = context.billable.lines
+    return tuple([Standing(f"charges[{n}]", charges[n], line) for line in lines for n in (at[line.charge],)])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from gateway.encounter.model import Encounter
 from gateway.encounter.problem import Problem
 from gateway.review.edits.context import EditContext, Rule
-from gateway.review.model import Finding, Severity
+from gateway.review.model import Finding, HoldKind, Severity
 
 PREFIX = "message."
 """Begins each rule's name; the problem's own rule follows."""
@@ -25,13 +25,27 @@ def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
     for problem in dict.fromkeys((*encounter.problems, *context.problems)):
         if problem.rule in _SAID_BY_OTHERS:
             continue
-        rule = Rule(
-            PREFIX + problem.rule,
-            Severity.WARNING,
-            "the feed's dialect and lookup tables",
-            "Have the sender or the feed's tables mended and replay the message, or resolve it if it does not matter.",
-        )
+        rule = _unmapped(problem) if problem.table is not None else _unusable(problem)
         yield rule.finding(problem.where, problem.text, subject=_subject(problem), evidence=(problem.where,))
+
+
+def _unmapped(problem: Problem) -> Rule:
+    return Rule(
+        PREFIX + problem.rule,
+        Severity.WARNING,
+        f"the feed's table {problem.table}",
+        "Map the code, and what waits for it goes on; or resolve this if it does not matter.",
+        HoldKind.UNMAPPED,
+    )
+
+
+def _unusable(problem: Problem) -> Rule:
+    return Rule(
+        PREFIX + problem.rule,
+        Severity.WARNING,
+        "the feed's dialect and lookup tables",
+        "Have the sender or the feed's tables mended and replay the message, or resolve it if it does not matter.",
+    )
 
 
 def _subject(problem: Problem) -> str:

@@ -69,6 +69,11 @@ class Layout(NamedTuple):
     alone: tuple[Live, ...]
 
 
+Alternatives = tuple[tuple[str, object], ...]
+"""What several places of one field say: each place, and its value."""
+_NOWHERE: tuple[tuple[Step, ...], None] = ((), None)
+
+
 class Plan:
     """How one group is read in one dialect. `own` is the anchor, else the segment that most of its paths name."""
 
@@ -80,6 +85,7 @@ class Plan:
         "_marks",
         "_memory",
         "_only",
+        "_several",
         "_texts",
         "_written",
         "anchor",
@@ -103,7 +109,8 @@ class Plan:
             for name, kind in GROUPS[group].fields.items()
             if name in rules and (said := rules[name].alternatives)
         )
-        self.several = frozenset(row.name for row in self.rows if len(_own(row)) > 1)
+        self._several = {row.name: (own, _known_of(own)) for row in self.rows if len(own := _own(row)) > 1}
+        self.several = frozenset(self._several)
         """The fields that have several places within the anchor."""
         self._written = {row.name: row.steps[0].place for row in self.rows}
         self._marks = compiler.marks
@@ -339,12 +346,29 @@ class Plan:
         """`mask` without the places of the field `name`."""
         return mask & ~self._bits.get(name, 0)
 
-    def alternatives(self, reading: Reading, name: str, span: Span) -> Iterator[tuple[str, object]]:
+    def alternatives(self, reading: Reading, name: str, span: Span) -> Alternatives:
         """What the anchor at `span` says at each of the places of the field `name`, and where. Nothing where there is
-        but one place.
+        but one place. Remembered by the fields' texts, unless a place counts only under a condition.
         """
-        steps = next((own for row in self.rows if row.name == name and len(own := _own(row)) > 1), ())
-        fields = reading.message.fields(span[0]) if steps else ()
+        steps, known = self._several.get(name, _NOWHERE)
+        if not steps:
+            return ()
+        fields = reading.message.fields(span[0])
+        if known is None:
+            return tuple(self._alternatives(reading, steps, fields, span))
+        texts = (reading.context, *[_raw(fields, step.spot.field) for step in steps])
+        found = known.get(texts)
+        if found is None:
+            found = tuple(self._alternatives(reading, steps, fields, span))
+            if sum(map(len, texts)) <= _LONGEST_TOGETHER:
+                if len(known) >= _REMEMBERED:
+                    known.clear()
+                known[texts] = found
+        return found
+
+    def _alternatives(
+        self, reading: Reading, steps: tuple[Step, ...], fields: Sequence[str], span: Span
+    ) -> Iterator[tuple[str, object]]:
         for step in steps:
             raw = step.spot.raw(reading, fields, self.anchor, span)
             if raw and step.holds(reading, fields, self.anchor, span):
@@ -395,6 +419,10 @@ def _single(bits: Iterable[int]) -> Iterator[int]:
         while each:
             yield each & -each
             each &= each - 1
+
+
+def _known_of(steps: Iterable[Step]) -> dict[tuple[str, ...], Alternatives] | None:
+    return None if any(step.when for step in steps) else {}
 
 
 def _own(row: Row) -> tuple[Step, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.audit.events import Action, Event
@@ -28,7 +28,7 @@ from gateway.intake import Backlog
 from gateway.logs import logger
 from gateway.mappings.errors import MappingError, Unused
 from gateway.merging import Merging
-from gateway.message import Message, MessageState
+from gateway.message import Format, Message, MessageState
 from gateway.message_numbers import message_numbers
 from gateway.resolution import Resolver, account_numbers, numbers
 from gateway.store.interface import CaseChange, Conflict, MessageOutcome, Step, Store, StoreFault
@@ -38,6 +38,7 @@ log = logger("pipeline")
 IDLE_SECONDS = 1.0
 """How often an idle pipeline looks for messages that another process replayed."""
 FAULT_PAUSE = 0.5
+CONTROL_REUSED = "control-id-reused: the feed sent this control id before, with other content; taken as a new message"
 NOTHING_MERGED = "no encounter stands under the number that is retired; replay it when there is one"
 TURN_SECONDS = 0.001
 """How long the pipeline works before it lets the loop turn."""
@@ -51,6 +52,8 @@ class _Batch:
     before: dict[str, Case]
     after: dict[str, Case]
     changes: dict[str, CaseChange]
+    reused: set[int] = field(default_factory=set)
+    """Messages whose control id came before, with other content."""
 
     def finish(self) -> Step:
         """The step to commit: one change a case, from what was read to what it came to."""
@@ -206,7 +209,8 @@ class Pipeline:
         """
         now = self._clock.now()
         turns = _Turns()
-        batch = _Batch(Step(), {}, {}, {})
+        numbered = [message.id for message in messages if message.format is Format.HL7V2]
+        batch = _Batch(Step(), {}, {}, {}, await self._store.controls_reused(numbered))
         said: list[tuple[Message, Change]] = []
         count = len(messages)
         for position, message in enumerate(messages):
@@ -286,7 +290,8 @@ class Pipeline:
             return False
         released = self._put(batch, key, encounter, message, now)
         batch.step.contents.extend((key, content) for content in change.contents)
-        self._settle(batch.step, message, MessageState.PROCESSED, now, key=key)
+        noted = CONTROL_REUSED if message.id in batch.reused else None
+        self._settle(batch.step, message, MessageState.PROCESSED, now, key=key, reason=noted)
         return released
 
     async def _encounter(self, case: Case, message: Message, change: Change, taken_back: Sequence[int]) -> Encounter:

@@ -334,8 +334,8 @@ class Store(Upkeep, Access, Protocol):
         """
         ...
 
-    async def control_seen(self, feed: str, control: str) -> bool:
-        """Whether another message of the feed carried this control id."""
+    async def controls_reused(self, ids: Sequence[int]) -> set[int]:
+        """Those of the messages whose feed sent their control id before, with other content."""
         ...
 
     async def content(self, encounter: str, digest: str) -> Content | None: ...

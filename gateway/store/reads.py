@@ -87,8 +87,8 @@ class Reads(MessageSearching, LookupReads, UpkeepReads, AccessReads):
         )
         return [records.message(row) for row in rows]
 
-    async def control_seen(self, feed: str, control: str) -> bool:
-        return await self._first(statements.CONTROL_SEEN, plain(control), feed) is not None
+    async def controls_reused(self, ids: Sequence[int]) -> set[int]:
+        return {row[0] for row in await self._rows(statements.CONTROLS_REUSED, ids)} if ids else set()
 
     async def resource(self, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
         if version is None:

@@ -5,8 +5,8 @@ more and for pages from all over the file: measured, two thirds of a commit's ti
 thread with its own connection does it. Under an unbroken load the log cannot start again from its beginning, as there
 is always a newer page in it; when it has grown long, one commit finishes what little the thread has left.
 
-The log's file is made longer ahead of the commits, by a transaction that is rolled back. Measured: an fsync of bytes
-that stand inside a file costs half of one that also makes it longer, and a commit 0.24 instead of 0.45 ms.
+The log's file is made longer ahead of the commits, with zeros. Measured: to make bytes durable that stand inside a file
+takes half the time of bytes that also make it longer, and a commit 0.24 instead of 0.45 ms.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ LONG_PAGES = 4_000
 """Pages at which a commit finishes the work, so that the log starts again: 32 MB."""
 
 _BEGIN = "BEGIN IMMEDIATE"
-_FILL = "INSERT INTO payloads (id, payload, reply) VALUES (-1, x'', zeroblob(?))"
 _ROLLBACK = "ROLLBACK"
 
 
@@ -41,10 +40,9 @@ class Checkpoints:
         self._pages = 0
         self._begun = 0
         self._room = 0
-        """Pages that the log's file has had, or was given."""
+        """Pages that the log's file is long, as far as is known."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-log")
         self._running: Future[None] | None = None
-        beside.set_busy_timeout(0)
         writer.set_wal_hook(self._committed)
 
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
@@ -57,12 +55,10 @@ class Checkpoints:
         """After a commit: begin what is due. Returns at once, but once in every `LONG_PAGES`, and while the log's file
         is young.
         """
-        if self._running is not None and not self._running.done():
-            return
-        if self._pages > self._room - STEP_PAGES // 2 and self._pages >= STEP_PAGES // 2 and self._room <= LONG_PAGES:
-            self._room = self._pages + STEP_PAGES
-            _lengthen(self._beside, STEP_PAGES * PAGE_BYTES)
-        if self._pages - self._begun < STEP_PAGES:
+        if self._pages > max(self._room, STEP_PAGES) - STEP_PAGES // 2 and self._room <= LONG_PAGES:
+            length = _lengthen(self._writer, STEP_PAGES * PAGE_BYTES)
+            self._room = length // PAGE_BYTES or self._pages + STEP_PAGES
+        if self._pages - self._begun < STEP_PAGES or (self._running is not None and not self._running.done()):
             return
         self._begun = self._pages
         if self._pages >= LONG_PAGES:
@@ -85,15 +81,20 @@ def _empty(db: apsw.Connection) -> None:
         log.error("store.checkpoint_failed", fault=type(error).__name__)  # noqa: TRY400  (a trace tells nothing more)
 
 
-def _lengthen(db: apsw.Connection, size: int) -> None:
-    """Make the log's file longer by `size` bytes, and change nothing. Its pages do not fit the connection's cache, so
-    they are written before the transaction is rolled back. What does not work now costs speed only.
+def _lengthen(db: apsw.Connection, size: int) -> int:
+    """Write `size` zeros after the end of the log's file; how long it is then, in bytes.
+
+    Nobody else appends to it meanwhile, for the right to write is held; and SQLite takes zeros for the end of what it
+    wrote, also after a crash. What does not work now costs speed only.
     """
     try:
         db.execute(_BEGIN)
-        db.execute(_FILL, (size,))
-    except apsw.Error as error:
+        with open(db.filename_wal, "ab", buffering=0) as file:
+            file.write(bytes(size))
+            return file.tell()
+    except (apsw.Error, OSError) as error:
         log.warning("store.log_not_lengthened", fault=type(error).__name__)
+        return 0
     finally:
         if db.in_transaction:
             db.execute(_ROLLBACK)

@@ -36,7 +36,11 @@ _MESSAGE_WHOLE = " ".join(
 MESSAGE = read(_MESSAGE_WHOLE, "WHERE m.id = $1")
 MESSAGES_PENDING = read(_MESSAGE_WHOLE, "WHERE m.state = 'received' ORDER BY m.id LIMIT $1")
 BACKLOG = read("SELECT count(*) FROM messages WHERE state = 'received'")
-CONTROL_SEEN = read("SELECT 1 FROM messages WHERE control = $1 AND feed = $2 LIMIT 1")
+CONTROLS_REUSED = read(
+    "SELECT m.id FROM messages AS m WHERE m.id = ANY($1::bigint[]) AND m.digest IS NOT NULL AND m.control <> ''",
+    "AND EXISTS (SELECT 1 FROM messages AS o WHERE o.control = m.control AND o.feed = m.feed AND o.id < m.id",
+    "AND o.digest IS NOT NULL)",
+)
 
 MESSAGES_STANDING = Read(
     sqlite=" ".join(

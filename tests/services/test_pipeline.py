@@ -76,6 +76,17 @@ async def test_events_of_one_commit_name_the_version_that_is_stored(gateway: Wor
     assert (await gateway.case(key_of(visit))).version == 2
 
 
+async def test_a_control_id_that_came_before_with_other_content_is_noted(gateway: World) -> None:
+    visit = visit_number(1)
+    first = await gateway.send(ehr.adt("A04", visit, "x", SENT), control="SAME")
+    second = await gateway.send(ehr.adt("A08", visit, "x", SENT), control="SAME")
+    await gateway.work()
+    assert (await gateway.message(first.id)).reason is None
+    noted = await gateway.message(second.id)
+    assert noted.state is MessageState.PROCESSED
+    assert (noted.reason or "").startswith("control-id-reused")
+
+
 async def test_a_documents_text_is_kept_beside_the_encounter(gateway: World) -> None:
     visit = visit_number(1)
     await gateway.document(visit)

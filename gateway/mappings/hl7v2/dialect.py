@@ -132,7 +132,9 @@ class Dialect(Record):
             looked_up(tables[name], self._values_of(name))
         said = {name: getattr(self, name) for name in type(self).model_fields}
         charge_codes = {**self.charge_codes, **added.get(CHARGE_CODES, {})}
-        return Dialect.model_validate({**said, "tables": tables, CHARGE_CODES: charge_codes})
+        dialect = Dialect.model_validate({**said, "tables": tables, CHARGE_CODES: charge_codes})
+        _ = dialect.plans  # made now, so that what cannot be is refused here, and not when a message comes
+        return dialect
 
     @cached_property
     def table_names(self) -> tuple[str, ...]:

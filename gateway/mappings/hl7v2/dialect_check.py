@@ -41,10 +41,14 @@ def check_whole(file: YamlFile, data: Mapping[str, object]) -> None:
     used = list(tables_used(data.get("fields")))
     tables = data.get("tables")
     known = tables if isinstance(tables, dict) else {}
-    for loc, name, _ in used:
-        if name not in known and file.at(loc) is not None:
-            file.tell(loc, f"there is no table {name!r}", f"write its entries under tables.{name}")
     own = file.data.get("tables")
+    for loc, name, field in used:
+        if file.at(loc) is None:
+            continue
+        if name not in known:
+            file.tell(loc, f"there is no table {name!r}", f"write its entries under tables.{name}")
+        elif field and not (isinstance(own, dict) and name in own):
+            _suits(file, loc, known[name], field)
     for name, entries in own.items() if isinstance(own, dict) else ():
         if name in TABLES:
             continue
@@ -53,6 +57,18 @@ def check_whole(file: YamlFile, data: Mapping[str, object]) -> None:
             file.tell(("tables", name), "no field uses it", instead(name, TABLES))
         for field in dict.fromkeys(serves):
             _entries(file, ("tables", name), entries, meanings(field) if field else None)
+
+
+def _suits(file: YamlFile, loc: Loc, entries: object, field: str) -> None:
+    """Tell of a table that another file has, and that gives what the field cannot be."""
+    allowed = meanings(field)
+    wrong = (
+        [v for v in entries.values() if v is not None and v not in (allowed or (v,))]
+        if isinstance(entries, dict)
+        else []
+    )
+    if wrong:
+        file.tell(loc, f"the table gives {wrong[0]!r}, which the field cannot be", instead(wrong[0], allowed or ()))
 
 
 def _snapshot(file: YamlFile, loc: Loc, value: object) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
-from typing import NamedTuple
 
 from gateway.encounter.change import Places
 from gateway.mappings.hl7v2.codes import Chosen
 from gateway.mappings.hl7v2.condition import Condition
-from gateway.mappings.hl7v2.fields import ALIASES, GROUPS, TOGETHER, UNREMEMBERED
+from gateway.mappings.hl7v2.fields import ALIASES, GROUPS, UNREMEMBERED
+from gateway.mappings.hl7v2.layout import Known, Layouts, Live, Row, Together, Values
 from gateway.mappings.hl7v2.reading import CODE_UNMAPPED, At, Reading, Unmapped, Unreadable
 from gateway.mappings.hl7v2.rule import FieldRule
 from gateway.mappings.hl7v2.steps import CONSTANT, Compiler, Found, Mark, Span, Step, Table, compiled
@@ -20,54 +19,12 @@ __all__ = ["Plan", "Span", "Values", "decided"]
 
 _REMEMBERED = 1024
 _LONGEST = 160
-_CONTEXTS, _WIDTHS = 4, 128
 _TOGETHER, _LONGEST_TOGETHER = 512, 400
-"""How much is kept of what was read before: texts of each field, their length, kinds of delimiters and calendar,
-lengths of segments; fields that were read together, and their length.
-"""
+"""How much is kept of what was read before: texts of each field, and their length; fields read together, and theirs."""
 _UNREADABLE = object()
 _NOTHING: Found = (None, 0)
 MAX_REPETITIONS = 200
 """How often a field may repeat: more than any sender needs, and few enough to be worked through."""
-
-Values = dict[str, object]
-Known = dict[str, Found]
-"""Texts of one field that were read before, and what they say."""
-
-
-class Row(NamedTuple):
-    """A canonical field, and where it may stand, in order."""
-
-    name: str
-    steps: tuple[Step, ...]
-
-
-class Live(NamedTuple):
-    """A place of a row for segments of one length in one context, and what the texts read there before say."""
-
-    name: str
-    field: int
-    """In the plan's own segment; -1 for a place that is elsewhere, or counts only under a condition."""
-    later: bool
-    """Another place of the same row comes before."""
-    known: Known
-    step: Step
-
-
-class Together(NamedTuple):
-    """Places in the plan's own segment whose texts come again together, and what they said then."""
-
-    pick: Callable[[Sequence[str]], tuple[str, ...]]
-    known: dict[tuple[str, ...], tuple[Values, int]]
-    places: tuple[Live, ...]
-
-
-class Layout(NamedTuple):
-    """How segments of one length are read in one context: what comes together, and what is read by itself."""
-
-    together: tuple[Together, ...]
-    alone: tuple[Live, ...]
-
 
 Alternatives = tuple[tuple[str, object], ...]
 """What several places of one field say: each place, and its value."""
@@ -79,14 +36,11 @@ class Plan:
 
     __slots__ = (
         "_bits",
-        "_come_together",
-        "_known",
-        "_live",
+        "_layouts",
         "_marks",
         "_memory",
         "_only",
         "_several",
-        "_texts",
         "_written",
         "anchor",
         "group",
@@ -116,10 +70,7 @@ class Plan:
         self._marks = compiler.marks
         self._bits = {row.name: sum({bit for step in row.steps for bit in _single(step.bits)}) for row in self.rows}
         self._only = compiled(only, self.own)
-        self._known: dict[str, dict[Step, Known]] = {}
-        self._come_together = self._remembered_together()
-        self._texts: dict[str, tuple[dict[tuple[str, ...], tuple[Values, int]], ...]] = {}
-        self._live: dict[tuple[str, int], Layout] = {}
+        self._layouts = Layouts(group, self.rows)
         self._memory: dict[tuple[int, int, int], tuple[Places, ...]] = {}
 
     def _remembered(self, name: str) -> bool:
@@ -150,7 +101,7 @@ class Plan:
         What cannot be read becomes a problem, and its field stays out.
         """
         width = len(fields)
-        layout = self._live.get((reading.context, width)) or self._laid_out(reading, width)
+        layout = self._layouts.get((reading.context, width)) or self._layouts.make(reading.context, width)
         values: Values = {}
         mask = 0
         for together in layout.together:
@@ -248,50 +199,6 @@ class Plan:
             reading.problem(CODE_UNMAPPED, where, text, table=wrong.table, value=wrong.value)
         else:
             reading.problem("value-unreadable", where, text)
-
-    def _laid_out(self, reading: Reading, width: int) -> Layout:
-        """The places that segments of `width` fields have, by the message's delimiters and the feed's calendar, on
-        which the meaning of a text depends.
-        """
-        context = reading.context
-        if context not in self._known or len(self._live) >= _WIDTHS:
-            self._live.clear()
-        if context not in self._known:
-            if len(self._known) >= _CONTEXTS:
-                self._known.clear()
-                self._texts.clear()
-            self._known[context] = {step: {} for row in self.rows for step in row.steps}
-            self._texts[context] = tuple({} for _ in self._come_together)
-        known = self._known[context]
-        cut = {row.name: tuple(self._cut(row, width, known)) for row in self.rows}
-        together: list[Together] = []
-        for names, texts in zip(self._come_together, self._texts[context], strict=True):
-            places = tuple(live for row in self.rows if row.name in names for live in cut[row.name])
-            numbers = sorted({live.field for live in places})
-            if len(numbers) > 1:
-                together.append(Together(itemgetter(*numbers), texts, places))
-                cut = {name: lives for name, lives in cut.items() if name not in names}
-        layout = Layout(tuple(together), tuple(live for lives in cut.values() for live in lives))
-        self._live[context, width] = layout
-        return layout
-
-    def _remembered_together(self) -> tuple[frozenset[str], ...]:
-        """The sets of fields that are read and remembered together: what stands in the plan's own segment alone."""
-        plain = frozenset(
-            row.name
-            for row in self.rows
-            if all(s.remembered and s.spot.segment is None and not s.when for s in row.steps)
-        )
-        return tuple(names & plain for names in TOGETHER.get(self.group, (plain,)))
-
-    def _cut(self, row: Row, width: int, known: Mapping[Step, Known]) -> Iterator[Live]:
-        """The places of a row that segments of `width` fields have."""
-        later = False
-        for step in row.steps:
-            aside = step.spot.segment is not None or bool(step.when)
-            if aside or step.spot.field < width:
-                yield Live(row.name, -1 if aside else step.spot.field, later, known[step], step)
-                later = True
 
     def places(self, mask: int, index: int | None = None, number: int = 0) -> tuple[Places, ...]:
         """Where the values of `mask` stand: of item `index`, in the anchor's `number`th segment.

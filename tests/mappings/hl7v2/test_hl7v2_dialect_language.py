@@ -13,7 +13,7 @@ import pytest
 
 from gateway.encounter.change import Change
 from gateway.encounter.model import Charge, CodeSystem, EncounterClass, ProviderRole
-from gateway.mappings.hl7v2.dialect import Dialect, load_dialects
+from gateway.mappings.hl7v2.dialect import Dialect, DialectError, load_dialects
 from gateway.mappings.hl7v2.mapping import FeedProfile
 
 if TYPE_CHECKING:
@@ -269,6 +269,13 @@ def test_what_the_analyst_maps_in_a_table_of_its_own(says: Says, site: Site) -> 
     assert change.visit.encounter_class is EncounterClass.OBSERVATION
     with pytest.raises(ValueError, match="opd"):
         source.dialect.with_tables({"kinds": {"B": "opd"}})
+
+
+def test_a_table_of_another_field_that_gives_what_the_field_cannot_be(site: Site) -> None:
+    with pytest.raises(
+        DialectError, match=r"the table gives 'self', which the field cannot be\n    write one of F, M, U"
+    ):
+        site("fields:\n  patient:\n    sex: {from: PID-8, table: relationship}\n")
 
 
 def test_a_time_in_utc_that_says_no_offset(says: Says, site: Site) -> None:

@@ -14,8 +14,7 @@ from gateway.clock import Clock
 from gateway.logs import logger
 from gateway.lookup import CHARGE_CODES, Lookup, UnmappedCode
 from gateway.mappings.errors import MappingError
-from gateway.mappings.hl7v2.dialect import ChargeCode
-from gateway.mappings.hl7v2.fields import TABLES
+from gateway.mappings.hl7v2.dialect import ChargeCode, Dialect
 from gateway.mappings.hl7v2.mapped import FeedProfile
 from gateway.store.interface import Conflict, Step, Store, StoreFault
 
@@ -94,11 +93,11 @@ class CodeTables:
 
         NoSuchEntry when there is no such feed, table or value.
         """
-        self._profile(feed)
+        profile = self._profile(feed)
         if not code or len(code) > LONGEST or not code.isprintable():
             raise NoSuchEntry(f"a code has 1 to {LONGEST} printable characters")
         if value is not None:
-            _check(table, value)
+            _check(profile.dialect, table, value)
         now = self._clock.now()
         lookup = Lookup(feed, table, code, value, actor, now)
         event = Event(
@@ -134,8 +133,8 @@ class CodeTables:
         return profile
 
 
-def _check(table: str, value: str) -> None:
-    """NoSuchEntry when the table has no such value."""
+def _check(dialect: Dialect, table: str, value: str) -> None:
+    """NoSuchEntry when the dialect has no such table, or the table no such value."""
     if table == CHARGE_CODES:
         try:
             ChargeCode.model_validate(orjson.loads(value))
@@ -144,11 +143,12 @@ def _check(table: str, value: str) -> None:
                 'a charge code is mapped to a JSON object, as {"code": "71046", "system": "cpt"}'
             ) from None
         return
-    if table not in TABLES:
-        raise NoSuchEntry(f"there is no table of this name; there are: {', '.join(sorted((*TABLES, CHARGE_CODES)))}")
-    allowed = TABLES[table]
-    if allowed is not None and value not in set(allowed):
-        raise NoSuchEntry(f"not a value of {table}; write one of: {', '.join(sorted(allowed))}")
+    if table not in dialect.table_names:
+        known = ", ".join(sorted({*dialect.table_names, CHARGE_CODES}))
+        raise NoSuchEntry(f"the feed's dialect has no table of this name; it has: {known}")
+    allowed = dialect.meanings(table)
+    if allowed is not None and value not in allowed:
+        raise NoSuchEntry(f"not a value of {table}; write one of: {', '.join(allowed)}")
 
 
 def _of_dialect(profile: FeedProfile) -> Iterable[tuple[str, str, str]]:

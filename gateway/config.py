@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from gateway.access.roles import Role
 from gateway.addresses import LOOPBACK, Endpoint, HttpListen, MllpAddress, MllpReceiver, Name, Settings
 from gateway.answers import UNCERTAIN, Action, Rule
+from gateway.ehr import Ehr, QuerySettings
 from gateway.encounter.model import ClaimKind
 from gateway.message_types import TYPE
 from gateway.sending import AcknowledgementMode, ReceiverTls
@@ -364,6 +365,8 @@ class Config(Settings):
     clients: tuple[Client, ...] = ()
     destinations: tuple[Destination, ...] = ()
     billing: Billing = Billing()
+    ehrs: tuple[Ehr, ...] = ()
+    queries: QuerySettings = QuerySettings()
     review: Path | None = None
     dialects: Path | None = None
     """A directory of the site's own dialect files, beside those that come with the gateway."""

@@ -73,9 +73,9 @@ class Explaining:
             return None
         wanted = _wanted(encounter, field)
         sayings = await self._sayings(encounter)
-        values = [(path, value) for path, value in _values(encounter) if path in sayings or value is not None]
+        values = [(path, value) for path, value in _values(encounter) if value is not None or _of(path, sayings)]
         found = [
-            Explained(_shown(encounter, path), _text(value), tuple(sayings.get(path, ())))
+            Explained(_shown(encounter, path), _text(value), _of(path, sayings))
             for path, value in values
             if _is_at(path, wanted)
         ]
@@ -123,6 +123,12 @@ def _said(change: Change) -> Iterator[tuple[str, str]]:
         position = int(match["item"])
         if isinstance(items, Items) and position < len(items.items):
             yield f"{match['group']}[{items.items[position].id}].{match['field']}", place
+
+
+def _of(path: str, sayings: Mapping[str, list[Saying]]) -> tuple[Saying, ...]:
+    """Who said the value, or parts of it: a charge's providers stand under their roles."""
+    found = [saying for part, said in sayings.items() if part == path or part.startswith(path + ".") for saying in said]
+    return tuple(sorted(dict.fromkeys(found), key=found.index))
 
 
 def _values(encounter: Encounter) -> Iterator[tuple[str, object]]:

@@ -55,6 +55,13 @@ class Metrics:
         self.stored_messages = Gauge(
             "gateway_messages_stored", "Stored messages by state", ["state"], registry=self.registry
         )
+        self.queries_open = Gauge("gateway_queries_open", "Open queries", ["template"], registry=self.registry)
+        self.query_agreement = Gauge(
+            "gateway_query_agreement", "Answers that agreed, 0 to 1, 30 days", ["template"], registry=self.registry
+        )
+        self.query_hours = Gauge(
+            "gateway_query_hours", "Median hours to an answer, 30 days", ["template"], registry=self.registry
+        )
         self.alerts = Gauge(
             "gateway_alert", "1 while the alert is raised, else 0", ["alert", "subject"], registry=self.registry
         )
@@ -104,6 +111,14 @@ class Metrics:
         for name, state in states.items():
             for each in ("up", "down", "suspended"):
                 self.destinations.labels(name, each).set(int(each == state))
+
+    def show_queries(self, template: str, open: int, agreement: float | None, hours: float | None) -> None:
+        """Takes over how a template's queries of the last 30 days fare; `hours` is the median time to the answer."""
+        self.queries_open.labels(template).set(open)
+        if agreement is not None:
+            self.query_agreement.labels(template).set(agreement)
+        if hours is not None:
+            self.query_hours.labels(template).set(hours)
 
     def exposition(self) -> bytes:
         """All metrics in the Prometheus text format."""

@@ -10,6 +10,7 @@ import orjson
 
 from gateway.encounter.change import Change
 from gateway.encounter.merge import Merges
+from gateway.logs import logger
 from gateway.lookup import CHARGE_CODES, Lookup
 from gateway.mappings.errors import MappingError, Unused
 from gateway.mappings.fhir.mapping import map_resource, query_numbers, references, resource_numbers
@@ -22,6 +23,8 @@ from gateway.mappings.hl7v2.mapping import map_message
 from gateway.message import Message
 from gateway.review.model import Query
 from gateway.store.interface import QuerySearch, ResourceVersion
+
+log = logger("reading")
 
 UNKNOWN_FEED = "unknown-feed"
 ISSUES_TOLD = 3
@@ -78,16 +81,30 @@ class Hl7Reader:
 
 
 def with_lookups(profiles: Mapping[str, FeedProfile], lookups: Sequence[Lookup]) -> Mapping[str, FeedProfile]:
-    """The profiles with the entries that analysts added to their tables."""
+    """The profiles with the entries that analysts added to their tables. One that the dialect has no more place for,
+    since it was edited, is passed over and logged.
+    """
     added: dict[str, dict[str, dict[str, object]]] = {}
     for lookup in lookups:
-        if lookup.value is not None:
-            value: object = orjson.loads(lookup.value) if lookup.table == CHARGE_CODES else lookup.value
-            added.setdefault(lookup.feed, {}).setdefault(lookup.table, {})[lookup.code] = value
+        profile = profiles.get(lookup.feed)
+        if profile is None or lookup.value is None:
+            continue
+        if not _has_place(profile, lookup):
+            log.warning("reading.lookup_without_table", feed=lookup.feed, code=lookup.table)
+            continue
+        value: object = orjson.loads(lookup.value) if lookup.table == CHARGE_CODES else lookup.value
+        added.setdefault(lookup.feed, {}).setdefault(lookup.table, {})[lookup.code] = value
     return {
         name: replace(profile, dialect=profile.dialect.with_tables(added[name])) if name in added else profile
         for name, profile in profiles.items()
     }
+
+
+def _has_place(profile: FeedProfile, lookup: Lookup) -> bool:
+    if lookup.table not in profile.dialect.table_names:
+        return False
+    meanings = None if lookup.table == CHARGE_CODES else profile.dialect.meanings(lookup.table)
+    return meanings is None or lookup.value in meanings
 
 
 def _of_feed(read: Change | Merges | Unused, feed: str) -> Change | Merges | Unused:
@@ -109,7 +126,7 @@ class FhirReader:
         self._sources = sources
 
     async def __call__(self, message: Message) -> Change | Unused:
-        source = self._sources.get(message.feed)
+        source = self._sources.get(message.feed) or _answering(message)
         if source is None:
             raise MappingError(UNKNOWN_FEED, "", f"client {message.feed} is no longer configured as a feed")
         resource = read(message.payload)
@@ -153,6 +170,12 @@ class FhirReader:
             return None
         kept = await self._store.message(written.message)
         return None if kept is None or not kept.payload else resource_numbers(read(kept.payload), source)
+
+
+def _answering(message: Message) -> FhirSource | None:
+    """The source of an answer to a query. Who answers need be no feed: the query names the encounter."""
+    kind = message.type.rpartition(" ")[2].partition("/")[0]
+    return FhirSource(feed=message.feed, facility="") if kind in ("Task", "QuestionnaireResponse") else None
 
 
 def _logical_id(type: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -22,6 +22,8 @@ from gateway.release.routing import Route, billed_by, route_to
 from gateway.review.edits.context import EditContext
 from gateway.review.policy import Policy
 from gateway.review.policy_file import PolicyMistakes, load_policy
+from gateway.review.query_template import QueryTemplate
+from gateway.review.query_template_file import TemplateMistakes, load_templates
 from gateway.settings import ConfigErrors, load
 from gateway.yamlfile import Mistake, Mistakes, instead
 
@@ -41,6 +43,7 @@ class Rules:
     profiles: Mapping[str, FeedProfile]
     sources: Mapping[str, FhirSource]
     zone: tzinfo
+    templates: Mapping[str, QueryTemplate] = field(default_factory=dict)
 
     def edit_context(self, encounter: Encounter, billed: Billable, now: datetime) -> EditContext:
         """What the edits are given: the facility's day at `now`."""
@@ -52,6 +55,7 @@ def load_rules(config: Config) -> Rules:
     """All rules. RulesFault with every mistake in every file that the configuration names."""
     policy, dialects, mistakes = _read(config.review, config.dialects)
     routes = tuple(_routes(config, mistakes))
+    templates = _templates(config, mistakes)
     if dialects:
         mistakes.extend(_unknown_dialects(config, dialects))
     mistakes.extend(_unknown_charsets(config))
@@ -61,7 +65,7 @@ def load_rules(config: Config) -> Rules:
     sources = {
         client.name: _fhir_source(client.name, client, config) for client in config.clients if _WRITING & client.roles
     }
-    return Rules(policy, Icd10Cm.load(config.reference), routes, profiles, sources, config.zone)
+    return Rules(policy, Icd10Cm.load(config.reference), routes, profiles, sources, config.zone, templates)
 
 
 def check(path: Path, environ: Mapping[str, str]) -> Config:
@@ -92,6 +96,14 @@ def _read(review: Path | None, directory: Path | None) -> tuple[Policy, dict[str
     except DialectError as wrong:
         mistakes.extend(wrong.mistakes)
     return policy, dialects, mistakes
+
+
+def _templates(config: Config, mistakes: list[Mistake]) -> Mapping[str, QueryTemplate]:
+    try:
+        return load_templates(config.queries.templates)
+    except TemplateMistakes as wrong:
+        mistakes.extend(wrong.mistakes)
+        return {}
 
 
 def _routes(config: Config, mistakes: list[Mistake]) -> Iterator[Route]:

@@ -67,6 +67,11 @@ class Limited(Protocol):
     def patients(self) -> frozenset[PatientNumber] | None: ...
 
 
+def limited(caller: object) -> bool:
+    """Whether `caller` may see certain patients only."""
+    return isinstance(caller, Limited) and caller.patients is not None
+
+
 def sees(caller: object, numbers: Iterable[Number]) -> bool:
     """Whether `caller` may see the data of a patient who has these numbers."""
     if not isinstance(caller, Limited) or caller.patients is None:

@@ -14,6 +14,8 @@ from gateway.encounter.change import Content
 from gateway.encounter.model import Encounter
 from gateway.release.model import Claim, Delivery, DeliveryState, Result
 from gateway.review.model import Decision, Hold, Query
+from gateway.review.query_delivery import QueryDelivery
+from gateway.review.query_timing import QueryPolicy
 from gateway.store.interface import CaseChange, QuerySearch, Step, WorkItem
 
 
@@ -47,6 +49,12 @@ class CaseStore(Protocol):
 
     async def queries(self, search: QuerySearch) -> list[Query]: ...
 
+    async def queries_to_look_at(self, now: datetime, limit: int) -> list[Query]: ...
+
+    async def query_deliveries(self, ehr: str, now: datetime, limit: int) -> list[QueryDelivery]: ...
+
+    async def query_delivery(self, query: int) -> QueryDelivery | None: ...
+
     async def deliveries(self, states: Sequence[DeliveryState], limit: int = 1000) -> list[Delivery]: ...
 
     async def draw_counts(self) -> dict[tuple[str, str], int]: ...
@@ -74,6 +82,9 @@ class Deciding(Protocol):
 
     @property
     def sampler(self) -> Sampling: ...
+
+    @property
+    def query_policy(self) -> QueryPolicy: ...
 
     def advance(
         self,

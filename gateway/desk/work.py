@@ -16,6 +16,7 @@ from gateway.encounter.change import Content
 from gateway.encounter.model import Encounter
 from gateway.message import Message, MessageState, Received
 from gateway.release.model import Claim
+from gateway.review.query_delivery import QueryDelivery
 from gateway.store.interface import Conflict, Step
 
 ResultT = TypeVar("ResultT")
@@ -32,6 +33,7 @@ class Decided(Generic[ResultT]):
     result: Callable[[Advance], ResultT]
     contents: tuple[Content, ...] = ()
     messages: tuple[Message, ...] = ()
+    query_deliveries: tuple[QueryDelivery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ def _step(key: str, decided: Decided[ResultT]) -> Step:
         messages=list(decided.messages),
         contents=[(key, content) for content in decided.contents],
         cases=[decided.advance.change],
+        query_deliveries=list(decided.query_deliveries),
         events=[*decided.events, *decided.advance.events],
     )
 

@@ -30,6 +30,7 @@ INBOX_TRANSITIONS: dict[tuple[InboxState, str], InboxState] = {
     (InboxState.INTENT, "refuse"): InboxState.REFUSED,
     (InboxState.INTENT, "stand"): InboxState.STANDING,
     (InboxState.STANDING, "look"): InboxState.STANDING,
+    (InboxState.STANDING, "lose"): InboxState.UNKNOWN,
     (InboxState.STANDING, "end"): InboxState.ENDED,
     (InboxState.READY, "end"): InboxState.ENDED,
     (InboxState.REFUSED, "end"): InboxState.ENDED,
@@ -64,6 +65,8 @@ class QueryDelivery(Record):
     """The Questionnaire there, as `Questionnaire/7`."""
     told: int = 0
     """How many reminders the inbox knows of."""
+    doubtful: bool = False
+    """An attempt's end was not heard once: a second copy may have arrived late, and is looked for."""
     failures: int = 0
     """In a row: what the next pause is reckoned from."""
     outcome: str | None = None

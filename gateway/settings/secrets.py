@@ -39,7 +39,11 @@ def resolve(document: Document) -> None:
             token = _named(document, loc, destination, "token")
             if token is not None:
                 _check_characters(document, *token)
-    for section in ("feeds", "destinations"):
+    for loc, ehr in document.items("ehrs"):
+        token = _named(document, loc, ehr, "token")
+        if token is not None:
+            _check_characters(document, *token)
+    for section in ("feeds", "destinations", "ehrs"):
         for loc, item in document.items(section):
             resolve_smart(document, loc, item)
     alerts = document.data.get("alerts")

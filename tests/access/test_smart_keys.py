@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 from smart_peer import Peer, ec_key, pem, public_jwk, rsa_key
@@ -118,7 +118,7 @@ def test_others_can_check_what_we_sign(key: Any, algorithm: str) -> None:
         b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n",
         pem(ec_key("P-256")),
         pem(ed25519.Ed25519PrivateKey.generate()),
-        pem(rsa.generate_private_key(65537, 1024)),
+        pem(rsa_key(1024)),
     ],
 )
 def test_a_key_of_another_kind_does_not_sign(content: bytes) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +33,7 @@ HEAD = "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{m
         ("2606:4700::1111", True),
         ("127.0.0.1", False),
         ("127.8.9.1", False),
-        ("0.0.0.0", False),
+        ("0.0.0.0", False),  # noqa: S104 - not bound
         ("10.1.2.3", False),
         ("172.16.0.1", False),
         ("192.168.1.1", False),

@@ -86,7 +86,7 @@ def test_every_step(before: QueryStatus, after: QueryStatus, by: Party) -> None:
 
 
 def test_the_steps_of_the_standard() -> None:
-    """Da Vinci CDex, Task states, with FHIR's `received`."""
+    """Da Vinci CDex, Task states, with FHIR's `received` and `ready`; a draft may only be issued or dropped."""
     provider = {step for step, party in QUERY_TRANSITIONS.items() if party is Party.PROVIDER}
     assert provider == {
         (S.REQUESTED, S.RECEIVED),
@@ -94,6 +94,8 @@ def test_the_steps_of_the_standard() -> None:
         (S.REQUESTED, S.REJECTED),
         (S.RECEIVED, S.ACCEPTED),
         (S.RECEIVED, S.REJECTED),
+        (S.ACCEPTED, S.READY),
+        (S.READY, S.IN_PROGRESS),
         (S.ACCEPTED, S.IN_PROGRESS),
         (S.IN_PROGRESS, S.ON_HOLD),
         (S.ON_HOLD, S.IN_PROGRESS),
@@ -101,6 +103,7 @@ def test_the_steps_of_the_standard() -> None:
         (S.IN_PROGRESS, S.FAILED),
     }
     assert {S.REJECTED, S.COMPLETED, S.FAILED, S.CANCELLED, S.ENTERED_IN_ERROR} == FINAL
+    assert QUERY_TRANSITIONS[S.DRAFT, S.REQUESTED] is Party.REQUESTER
     for status in set(S) - FINAL:
         assert QUERY_TRANSITIONS[status, S.CANCELLED] is Party.REQUESTER
         assert QUERY_TRANSITIONS[status, S.ENTERED_IN_ERROR] is Party.REQUESTER

@@ -143,23 +143,23 @@ class DeskApi:
     async def approve(self, call: Call) -> Answer:
         body = parsed(Approval, call.body)
         with refusals_told():
-            return _ruled(await self._desk.approve(call.params["key"], call.who, body.fingerprint, body.comment))
+            return ruled(await self._desk.approve(call.params["key"], call.who, body.fingerprint, body.comment))
 
     async def return_to_coder(self, call: Call) -> Answer:
         body = parsed(ReturnToCoder, call.body)
         with refusals_told():
-            return _ruled(await self._desk.return_to_coder(call.params["key"], call.who, body.feedback))
+            return ruled(await self._desk.return_to_coder(call.params["key"], call.who, body.feedback))
 
     async def resolve(self, call: Call) -> Answer:
         body = parsed(Resolution, call.body)
         with refusals_told():
-            return _ruled(await self._desk.resolve(call.params["key"], path_id(call), call.who, body.reason))
+            return ruled(await self._desk.resolve(call.params["key"], path_id(call), call.who, body.reason))
 
     async def ask(self, call: Call) -> Answer:
         draft = parsed(QueryDraft, call.body)
         with refusals_told():
             query, ruling = await self._queries.ask(call.params["key"], call.who, draft)
-        return _ruled(ruling, query, 201)
+        return ruled(ruling, query, 201)
 
     async def query(self, call: Call) -> Answer:
         with refusals_told():
@@ -170,7 +170,7 @@ class DeskApi:
         body = parsed(Resolution, call.body)
         with refusals_told():
             query, ruling = await self._queries.withdraw(path_id(call), call.who, body.reason)
-        return _ruled(ruling, query)
+        return ruled(ruling, query)
 
     async def settle(self, call: Call) -> Answer:
         body = parsed(Settlement, call.body)
@@ -221,7 +221,8 @@ def _encounter_view(dossier: Dossier) -> EncounterView:
     )
 
 
-def _ruled(ruling: Ruling, query: Query | None = None, status: int = 200) -> Answer:
+def ruled(ruling: Ruling, query: Query | None = None, status: int = 200) -> Answer:
+    """The answer to a decision: what it came to."""
     view = RulingView.model_validate(
         {
             "key": ruling.case.key,

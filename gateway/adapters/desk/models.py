@@ -146,6 +146,12 @@ class QueryView(View):
     answer_option: str | None
     answered_by: str | None
     answered: datetime | None
+    answered_in: str | None
+    verbal: bool
+    replaces: str | None
+    reminders: int
+    escalated: int
+    agreed: bool | None
 
 
 class DecisionView(View):

@@ -27,8 +27,9 @@ from gateway.adapters.fhir.outcomes import (
     unacceptable,
 )
 from gateway.adapters.fhir.submission import TYPES, Accepted, Submission
-from gateway.adapters.http.exchange import Answer, Call, Fault
+from gateway.adapters.http.exchange import Answer, Call, Caller, Fault
 from gateway.adapters.http.routing import Route
+from gateway.adapters.http.scoped import demand
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.bundle import Entry, unbundle
 from gateway.mappings.fhir.capability import response_bundle
@@ -79,7 +80,7 @@ class Bundles:
             entries = unbundle(bundle)
         except MappingError as error:
             raise malformed(error) from None
-        plans, refused = self._plan(bundle, entries)
+        plans, refused = self._plan(bundle, entries, call.who)
         if refused and kind == TRANSACTION:
             raise Refused(_status(refused.values()), [issue for one in refused.values() for issue in issues_of(one)])
         await self._submission.keep_bundle(call)
@@ -89,14 +90,16 @@ class Bundles:
         answers = [told.get(index, _supporting()) for index in range(len(bundle["entry"]))]
         return resource(response_bundle(kind, answers))
 
-    def _plan(self, bundle: dict[str, Any], entries: list[Entry]) -> tuple[list[Planned], dict[int, Fault]]:
+    def _plan(
+        self, bundle: dict[str, Any], entries: list[Entry], caller: Caller
+    ) -> tuple[list[Planned], dict[int, Fault]]:
         plans: list[Planned] = []
         refused: dict[int, Fault] = _unserved(bundle)
         for entry in entries:
             if entry.index in refused:
                 continue
             try:
-                plans.append(_planned(entry, bundle["entry"][entry.index].get("request") or {}))
+                plans.append(_planned(entry, bundle["entry"][entry.index].get("request") or {}, caller))
             except Fault as fault:
                 refused[entry.index] = fault
         return plans, refused
@@ -126,11 +129,12 @@ def _unserved(bundle: dict[str, Any]) -> dict[int, Fault]:
     return refused
 
 
-def _planned(entry: Entry, request: dict[str, Any]) -> Planned:
+def _planned(entry: Entry, request: dict[str, Any], caller: Caller) -> Planned:
     place = f"Bundle.entry[{entry.index}]"
     type_ = str(entry.resource["resourceType"])
     if type_ not in TYPES or entry.method is None:
         raise Fault(422, "an entry says POST or PUT in its request", code="required", where=f"{place}.request")
+    demand(caller, entry.method, type_, identified=entry.method == "PUT")
     refused = unacceptable([_placed(place, issue) for issue in screen(entry.resource)])
     if refused is not None:
         raise refused

@@ -14,7 +14,7 @@ from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir import systems
 from gateway.mappings.fhir.element import Element
 from gateway.mappings.fhir.parties import npi_json, npi_of
-from gateway.mappings.fhir.query import OTHER, Choice, IssuedQuery, choices, chosen
+from gateway.mappings.fhir.query import OTHER, Choice, CitedIndicator, IssuedQuery, choices, chosen
 from gateway.mappings.fhir.source import FhirSource, Reading, logical_identifier
 
 QUESTION, EXPLANATION = "question", "explanation"
@@ -53,11 +53,18 @@ def questionnaire(query: IssuedQuery, base_url: str) -> dict[str, Any]:
 
 def _indicators(query: IssuedQuery) -> Iterator[dict[str, Any]]:
     cited = [
-        {"linkId": f"indicator-{index}", "type": "display", "text": indicator.text}
+        {"linkId": f"indicator-{index}", "type": "display", "text": _cited(indicator)}
         for index, indicator in enumerate(query.draft.indicators, start=1)
     ]
     if cited:
         yield {"linkId": "indicators", "type": "group", "text": "Clinical indicators", "item": cited}
+
+
+def _cited(indicator: CitedIndicator) -> str:
+    """The fact with its passage, and with why it matters where it is of a prior encounter."""
+    quote = indicator.quote if indicator.quote and indicator.quote not in indicator.text else None
+    told = f"{indicator.text}: \u201c{quote}\u201d" if quote else indicator.text
+    return f"{told} (from a prior encounter: {indicator.relevance})" if indicator.relevance else told
 
 
 def _question(query: IssuedQuery) -> Iterator[dict[str, Any]]:

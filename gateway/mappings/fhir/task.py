@@ -52,7 +52,7 @@ def task_resource(
         "identifier": [{"system": systems.QUERY_NUMBER, "value": query.number}],
         "status": str(query.status),
         "intent": "order",
-        "priority": "routine",
+        "priority": "urgent" if query.reminders else "routine",
         "code": concept(systems.CDEX, "data-request-questionnaire"),
         "description": query.draft.title,
         "encounter": {"identifier": _encounter_identifier(query, encounter)},
@@ -69,6 +69,9 @@ def task_resource(
         task["businessStatus"] = {"text": business}
     if query.status_reason:
         task["statusReason"] = {"text": query.status_reason}
+    if query.replaces is not None:
+        earlier = {"system": systems.QUERY_NUMBER, "value": query.replaces}
+        task["basedOn"] = [{"type": "Task", "identifier": earlier}]
     if patient is not None:
         task["for"] = {"identifier": identifier_json(patient)}
     if claim is not None:

@@ -265,7 +265,6 @@ def encounter(number: str = "100", coder: str = "jones") -> Encounter:
         ),
         documents=(Document(id="D1", kind=DocumentKind.OPERATIVE_NOTE, author=_SURGEON, written=NOON, digest="ab"),),
         coding=Coding(coder=coder, encoder="3M", coded=NOON, final=True, drg="343"),
-        origins={"1": {"visit.status": "PV1-36"}},
     )
 
 

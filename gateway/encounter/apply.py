@@ -11,7 +11,7 @@ from gateway.encounter.change import Change, Item, Items, ItemT, Mode
 from gateway.encounter.credits import match_credits
 from gateway.encounter.documents import said_again, superseded
 from gateway.encounter.identity import Identifier
-from gateway.encounter.model import Charge, ChargeKind, Diagnosis, DiagnosisUse, Encounter, Entry, Origins, Tally
+from gateway.encounter.model import Charge, ChargeKind, Diagnosis, DiagnosisUse, Encounter, Entry, Tally
 from gateway.encounter.problem import Problem
 from gateway.encounter.record import Record
 from gateway.encounter.renumbering import Numbered, Renumbering, current, same_number
@@ -42,7 +42,7 @@ def apply(encounter: Encounter | None, change: Change, received: datetime | None
     """
     before = encounter if encounter is not None else Encounter(key=change.key)
     entry = Entry(change.message, moment(change, received), change.mapping, _count(change))
-    update: dict[str, Any] = {"origins": _origins(before.origins, change), "history": (*before.history, entry)}
+    update: dict[str, Any] = {"history": (*before.history, entry)}
     if change.identifiers:
         update["identifiers"] = _identifiers(before.identifiers, change.identifiers)
     for group in ("patient", "guarantor", "visit", "coding"):
@@ -149,20 +149,6 @@ def _tally(before: Encounter, change: Change, after: tuple[Charge, ...]) -> Tall
 
 def _identifiers(standing: tuple[Identifier, ...], said: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
     return tuple(dict.fromkeys((*standing, *said)))
-
-
-def _origins(standing: Origins, change: Change) -> Origins:
-    """Places of single values, by message; what is said again is the later message's. List items carry their own."""
-    said: dict[str, str] = {}
-    for group in change.places:
-        if "[" not in group.group:
-            said.update(group.written)
-    if not said:
-        return standing
-    kept = {
-        message: {path: at for path, at in places.items() if path not in said} for message, places in standing.items()
-    }
-    return {**{message: places for message, places in kept.items() if places}, str(change.message): said}
 
 
 def _problems(before: Encounter, change: Change, after: Mapping[str, Any]) -> tuple[Problem, ...]:

@@ -12,8 +12,6 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from pydantic import Field
-
 from gateway.encounter.identity import EncounterKey, Identifier
 from gateway.encounter.problem import Problem
 from gateway.encounter.record import Record
@@ -269,9 +267,6 @@ class Coding(Record):
     drg: str | None = None
 
 
-Origins = dict[str, dict[str, str]]
-
-
 class Entry(NamedTuple):
     """One message that counts in an encounter."""
 
@@ -297,9 +292,7 @@ class Tally(NamedTuple):
 
 
 class Encounter(Record):
-    """One billable visit. `origins` names, for each single value said by a feed, the message and the place in it:
-    {message id: {canonical path: place}}.
-    """
+    """One billable visit, and the messages that made it: where each value stands in them is read from them again."""
 
     key: EncounterKey
     identifiers: tuple[Identifier, ...] = ()
@@ -314,7 +307,6 @@ class Encounter(Record):
     documents: tuple[Document, ...] = ()
     coding: Coding = Coding()
     problems: tuple[Problem, ...] = ()
-    origins: Origins = Field(default_factory=dict)
     history: tuple[Entry, ...] = ()
     """The messages that count, in the order in which their facts do. The encounter can be built again from them."""
     renumbered: tuple[Renumbering, ...] = ()

@@ -184,7 +184,6 @@ encounters = st.builds(
     documents=_listed(documents),
     coding=codings,
     problems=_listed(problems),
-    origins=st.dictionaries(words, st.dictionaries(words, words, max_size=3), max_size=3),
 )
 
 

@@ -22,6 +22,7 @@ from gateway.encounter.model import (
     Document,
     Encounter,
     EncounterClass,
+    Entry,
     Guarantor,
     Patient,
     PersonName,
@@ -174,7 +175,7 @@ NOT_BILLED: dict[str, Encounter] = {
     "where a code came from": with_diagnosis(source="encoder", origin="7 DG1[1]"),
     "the words beside a code": with_diagnosis(description="as the encoder has it"),
     "where a procedure came from": with_(procedures=(ENCOUNTER.procedures[0].model_copy(update={"origin": "7 PR1"}),)),
-    "the origins": with_(origins={"visit.status": "7 PV1-2"}),
+    "the history": with_(history=(Entry(7, 0),)),
     "the problems": with_(problems=(Problem("date", "PID-7", "not a date"),)),
     "the charge master's code": with_charge(local_code="4711"),
     "another number of the encounter": with_(identifiers=()),
@@ -230,7 +231,7 @@ def test_where_values_came_from_never_counts(encounter: Encounter) -> None:
         name: tuple(item.model_copy(update=elsewhere) for item in getattr(encounter, name))
         for name in ("diagnoses", "procedures", "charges", "documents")
     }
-    told = encounter.model_copy(update={**moved, "origins": {"visit.status": "9 X-1"}})
+    told = encounter.model_copy(update={**moved, "history": (Entry(9, 1),)})
     assert fingerprint(told) == fingerprint(encounter)
 
 

@@ -294,24 +294,6 @@ def test_a_replacement_of_everything_ends_no_problem_of_another_list() -> None:
 # Origins
 
 
-def test_each_single_value_names_its_message_and_place() -> None:
-    places = (
-        Places("visit", "PV1", {"admitted": "44", "status": "2"}),
-        Places("patient", "Patient", {"sex": "gender"}, "."),
-        Places("charges[0]", "FT1[1]", {"code": "25.1"}),
-    )
-    after = apply(None, change(7, places=places))
-    assert after.origins == {
-        "7": {"visit.admitted": "PV1-44", "visit.status": "PV1-2", "patient.sex": "Patient.gender"},
-    }
-
-
-def test_a_later_message_takes_over_only_what_it_says() -> None:
-    before = apply(None, change(7, places=(Places("visit", "PV1", {"admitted": "44", "status": "2"}),)))
-    after = apply(before, change(8, places=(Places("visit", "PV1", {"status": "2"}),)))
-    assert after.origins == {"7": {"visit.admitted": "PV1-44"}, "8": {"visit.status": "PV1-2"}}
-
-
 def test_a_change_tells_the_place_of_list_items_too() -> None:
     said = change(places=(Places("charges[0]", "FT1[1]", {"code": "25.1"}),))
     assert said.origins() == {"charges[0].code": "FT1[1]-25.1"}

@@ -34,7 +34,7 @@ def mapped(path: Path, dialect: Dialect) -> Change:
 def told(change: Change) -> dict[str, Any]:
     """The encounter after the message, where each value came from, and what could not be used."""
     encounter = orjson.loads(apply(None, change).to_json())
-    for made in ("origins", "history", "problems"):
+    for made in ("history", "problems"):
         encounter.pop(made)
     problems = [
         {name: value for name in ("rule", "where", "code", "table", "value") if (value := getattr(p, name)) is not None}

@@ -8,12 +8,21 @@ The exercises use nothing but `gateway.store.interface`, and raise AssertionErro
 
 from __future__ import annotations
 
-from conformance import store_access, store_cases, store_messages, store_search, store_trail, store_upkeep
+from conformance import (
+    store_access,
+    store_cases,
+    store_messages,
+    store_queries,
+    store_search,
+    store_trail,
+    store_upkeep,
+)
 from conformance.store_samples import Exercise, Place
 
 EXERCISES: tuple[Exercise, ...] = (
     *store_messages.EXERCISES,
     *store_cases.EXERCISES,
+    *store_queries.EXERCISES,
     *store_search.EXERCISES,
     *store_trail.EXERCISES,
     *store_upkeep.EXERCISES,

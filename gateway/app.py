@@ -23,6 +23,7 @@ from gateway.clock import Clock, Ids, SystemClock
 from gateway.clockwork import Clockwork, DueEncounters
 from gateway.code_tables import CodeTables
 from gateway.config import Config, Feed
+from gateway.desk.work import Work
 from gateway.entry import Entry
 from gateway.feeds import Feeds
 from gateway.intake import Backlog, Intake
@@ -31,6 +32,7 @@ from gateway.message import Format, Message
 from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.pruning import DailyPruning
+from gateway.querying import Querying
 from gateway.reading import FhirReader, Hl7Reader
 from gateway.reassessment import Reassessment, ruling
 from gateway.rebuilding import Rebuilding
@@ -49,6 +51,7 @@ from gateway.yamlfile import Mistakes
 log = logs.logger("gateway")
 
 DUE_INTERVAL = timedelta(seconds=1)
+CODES_INTERVAL = timedelta(seconds=10)
 REFUSALS_INTERVAL = timedelta(seconds=1)
 REASSESS_INTERVAL = timedelta(milliseconds=250)
 WATCH_INTERVAL = timedelta(seconds=5)
@@ -148,6 +151,11 @@ class Gateway:
             on_released=self.released,
             on_processed=self._processed,
         )
+        work = Work(self.store, self.casework, self.clock, self.ids, lambda claim: self.released())
+        self.querying = Querying(
+            work, self.store, self.clock, self.ids, lambda: self.config, self._fhir_base, self.metrics
+        )
+        self.querying.templates = rules.templates
         self.sealer = sealer(self.store, config, self.clock)
         self.refusals = Refusals(self.store, self.clock)
         self.entry = Entry(config, self.store, self.clock)
@@ -169,6 +177,10 @@ class Gateway:
         self.metrics.configuration.set(version)
         if said.config.processing.reassess:
             await self.reassessment.begin(ruling(said), version)
+
+    def _fhir_base(self) -> str:
+        host, port = self.http
+        return f"{self.config.http.base_url or f'http://{host}:{port}'}".rstrip("/") + "/fhir"
 
     def _processed(self, message: Message, outcome: str) -> None:
         self.metrics.processed(message.feed, outcome)
@@ -197,16 +209,19 @@ class Gateway:
         clockwork = Clockwork()
         clockwork.every(DUE_INTERVAL, "due", DueEncounters(self.store, self.casework, self.clock, self.released))
         clockwork.every(timedelta(seconds=self.config.audit.seal_seconds), "seal", self._seal)
+        clockwork.every(CODES_INTERVAL, "codes", self.code_tables.go_on)
         clockwork.every(REFUSALS_INTERVAL, "refusals", self.refusals.commit)
         clockwork.every(REASSESS_INTERVAL, "reassess", self.reassessment)
         clockwork.every(WATCH_INTERVAL, "watch", self.watch.look)
         clockwork.every(WATCH_INTERVAL, "tell", self.watch.tell)
         clockwork.every(PRUNE_INTERVAL, "prune", self.pruning)
         clockwork.every(ACCESS_INTERVAL, "access", self.entry.granting.forget)
+        self.querying.begin(clockwork, self.config.ehrs, self.lines.client)
         clockwork.start()
 
         async def end() -> None:
             await clockwork.stop()
+            await self.querying.close()
             self.pipeline.stop()
             await asyncio.wait([pipeline])
             await self.outbox.stop()

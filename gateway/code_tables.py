@@ -21,7 +21,10 @@ from gateway.store.interface import Conflict, Step, Store, StoreFault
 log = logger("code_tables")
 
 LONGEST = 80
-PAGE = 100
+AT_ONCE = 100
+"""Encounters that are built again in one go."""
+MOST_TRIED = 100_000
+GATEWAY = "gateway"
 
 
 class NoSuchEntry(Exception):
@@ -34,6 +37,11 @@ class Profiles(Protocol):
     @property
     def profiles(self) -> Mapping[str, FeedProfile]:
         """By the feed's name, without what analysts added."""
+        ...
+
+    @property
+    def in_force(self) -> Mapping[str, FeedProfile]:
+        """By the feed's name, with what analysts added."""
         ...
 
     def add(self, lookups: Sequence[Lookup]) -> None:
@@ -64,6 +72,8 @@ class CodeTables:
         self._reader = reader
         self._rebuilding = rebuilding
         self._clock = clock
+        self._tried: set[tuple[str, str]] = set()
+        """Encounters built again by a version of a dialect: the same would only come to the same."""
 
     async def load(self) -> None:
         """Read by what stands in the store."""
@@ -89,7 +99,8 @@ class CodeTables:
         )
 
     async def set(self, feed: str, table: str, code: str, value: str | None, actor: str) -> int:
-        """Map `code` to `value`, or take back what was mapped (None). How many encounters that waited went on.
+        """Map `code` to `value`, or take back what was mapped (None). How many encounters that waited went on at once;
+        `go_on` sees to the others.
 
         NoSuchEntry when there is no such feed, table or value.
         """
@@ -105,15 +116,29 @@ class CodeTables:
         )
         await self._store.commit(Step(lookups=[lookup], events=[event]))
         await self.load()
-        return await self._go_on(feed, table, code, actor) if value is not None else 0
+        if value is None:
+            return 0
+        waiting = await self._store.waiting_for(feed, table, code, "", AT_ONCE)
+        return sum([await self._one(key, actor) for key in waiting])
 
-    async def _go_on(self, feed: str, table: str, code: str, actor: str) -> int:
-        count, after = 0, ""
-        while keys := await self._store.waiting_for(feed, table, code, after, PAGE):
-            for key in keys:
-                count += await self._one(key, actor)
-            after = keys[-1]
-        return count
+    async def go_on(self) -> None:
+        """Build again what waits for codes that are mapped by now: here, or in a dialect that was taken over since."""
+        left = AT_ONCE
+        for line in await self._store.unmapped():
+            profile = self._reader.in_force.get(line.feed)
+            if profile is None or not _is_mapped(profile, line):
+                continue
+            for key in await self._store.waiting_for(line.feed, line.table, line.code, "", 10 * AT_ONCE):
+                tried = (key, profile.dialect.version)
+                if tried in self._tried:
+                    continue
+                if left == 0:
+                    return
+                left -= 1
+                if len(self._tried) >= MOST_TRIED:
+                    self._tried.clear()
+                self._tried.add(tried)
+                await self._one(key, GATEWAY)
 
     async def _one(self, key: str, actor: str) -> bool:
         """One encounter that waited. One that cannot be built keeps its hold, and is told in the log."""
@@ -149,6 +174,12 @@ def _check(dialect: Dialect, table: str, value: str) -> None:
     allowed = dialect.meanings(table)
     if allowed is not None and value not in allowed:
         raise NoSuchEntry(f"not a value of {table}; write one of: {', '.join(allowed)}")
+
+
+def _is_mapped(profile: FeedProfile, line: UnmappedCode) -> bool:
+    dialect, code = profile.dialect, line.code.upper()
+    known = dialect.charge_codes if line.table == CHARGE_CODES else dialect.tables.get(line.table, {})
+    return any(each.upper() == code for each in known)
 
 
 def _of_dialect(profile: FeedProfile) -> Iterable[tuple[str, str, str]]:

@@ -61,6 +61,11 @@ class Hl7Reader:
         self._lookups = tuple(lookups)
         self._profiles = with_lookups(self.profiles, self._lookups)
 
+    @property
+    def in_force(self) -> Mapping[str, FeedProfile]:
+        """By the feed's name, with what analysts added to their tables."""
+        return self._profiles
+
     async def __call__(self, message: Message) -> Change | Merges | Unused:
         return self.read(message)
 

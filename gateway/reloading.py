@@ -27,6 +27,7 @@ from gateway.intake import Backlog
 from gateway.listeners import CannotListen, Exchange, Listeners
 from gateway.logs import logger
 from gateway.pipeline import Pipeline
+from gateway.querying import Querying
 from gateway.reading import FhirReader, Hl7Reader
 from gateway.restoring import NotRestorable, Restoration
 from gateway.settings.written import gather, paths
@@ -46,6 +47,7 @@ FIXED: tuple[Loc, ...] = (
     ("http", "request_seconds"),
     ("audit",),
     ("processing", "batch"),
+    ("ehrs",),
 )
 """What cannot change while the gateway runs."""
 
@@ -63,6 +65,7 @@ class Running(Protocol):
     lines: Lines
     hl7: Hl7Reader
     fhir: FhirReader
+    querying: Querying
     listeners: Listeners
     feeds: Feeds
     server: HttpServer
@@ -227,6 +230,7 @@ class Reloading:
         leaving = gateway.outbox.exchange(new)
         gateway.casework.rule_by(rules.policy, rules.edit_context, rules.routes)
         gateway.hl7.read_by(rules.profiles)
+        gateway.querying.templates = rules.templates
         gateway.fhir.read_by(rules.sources)
         gateway.backlog.limit(config.processing.high_water)
         gateway.server.serve_by(recognition, config.http)

@@ -13,6 +13,7 @@ from gateway.adapters.desk.analysis import AnalysisApi
 from gateway.adapters.desk.api import DeskApi
 from gateway.adapters.desk.destinations import DestinationsApi
 from gateway.adapters.desk.messages_api import MessagesApi
+from gateway.adapters.desk.queries_api import QueriesApi
 from gateway.adapters.fhir.facade import Facade
 from gateway.adapters.fhir_claim import FhirClaimDestination, shared_client
 from gateway.adapters.hl7_http import Hl7Http
@@ -34,14 +35,14 @@ from gateway.config import Config, FhirClaim, Mllp, X12File
 from gateway.delivery import Lane, Outbox, Pace
 from gateway.desk.desk import Desk
 from gateway.desk.messages import MessageDesk
-from gateway.desk.queries import QueryDesk
 from gateway.desk.settling import Settling
-from gateway.desk.work import Work
+from gateway.desk.verbal import VerbalQueries
 from gateway.entry import Entry
 from gateway.explaining import Explaining
 from gateway.feeds import Feeds
 from gateway.intake import Backlog, Intake
 from gateway.metrics import Metrics
+from gateway.querying import Querying
 from gateway.rebuilding import Rebuilding
 from gateway.release.render import X12Renderer
 from gateway.release.render_fhir import FhirRenderer
@@ -73,6 +74,7 @@ class Parts(Protocol):
     feeds: Feeds
     readers: Mapping[str, Reader]
     rebuilding: Rebuilding
+    querying: Querying
     code_tables: CodeTables
     watch: Watch
     entry: Entry
@@ -185,12 +187,12 @@ def routes(gateway: Parts) -> list[Route]:
 
 def _routes(gateway: Parts) -> list[Route]:
     store, clock, ids = gateway.store, gateway.clock, gateway.ids
-    work = Work(store, gateway.casework, clock, ids, lambda claim: gateway.released())
-    queries = QueryDesk(work)
+    work, queries = gateway.querying.work, gateway.querying.desk
     messages = MessagesApi(MessageDesk(store, clock, ids, gateway.backlog.add))
     desk = Desk(work)
     settling, trail = Settling(store, gateway.outbox), Trail(store, clock)
-    api = DeskApi(desk, queries, settling, messages, trail, also=(DestinationsApi(gateway.outbox),))
+    asking = QueriesApi(queries, VerbalQueries(work, gateway.querying.placement), store, clock)
+    api = DeskApi(desk, queries, settling, messages, trail, also=(DestinationsApi(gateway.outbox), asking))
     analysis = AnalysisApi(
         desk,
         Explaining(store, gateway.readers),

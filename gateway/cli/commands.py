@@ -15,6 +15,7 @@ from gateway.cli import (
     differing,
     messages,
     operation,
+    queries,
     trying,
 )
 
@@ -33,6 +34,8 @@ app.command()(desk.approve)
 app.command("return")(desk.return_to_coder)
 app.command()(desk.resolve)
 app.command()(desk.ask)
+app.command()(queries.query_templates)
+app.command()(queries.query_report)
 app.command()(desk.settle)
 app.command()(destinations.destinations)
 app.command()(destinations.suspend)

@@ -9,10 +9,9 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
-from gateway import yamlfile
-from gateway.cli import tables
+from gateway.cli import queries, tables
 from gateway.cli.calling import call
-from gateway.cli.options import DEFAULT_URL, Url, fail
+from gateway.cli.options import DEFAULT_URL, Url
 
 
 def _show_ruling(ruling: dict[str, Any]) -> None:
@@ -79,14 +78,15 @@ def resolve(
 
 def ask(
     key: str,
-    query: Annotated[Path, typer.Argument(help="A YAML file with the query; docs/desk.md shows one.", exists=True)],
+    query: Annotated[Path, typer.Argument(help="A YAML file with the query; docs/queries.md shows one.", exists=True)],
+    draft: Annotated[bool, typer.Option("--draft", help="Show what would be asked, and ask nothing.")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Ask the provider a query. It is refused, with the rule named, when it would lead."""
-    draft = yamlfile.read(query, yamlfile.Form())
-    if draft.mistakes:
-        fail("\n".join(map(str, draft.mistakes)), 2)
-    _show_ruling(call(url, "POST", f"/api/encounters/{_address(key)}/queries", draft.data))
+    """Ask the provider a query. It is refused, with the rule named, when it would lead.
+
+    A file with `template:` fills in a template; one with `answer:` records what was asked and answered by mouth.
+    """
+    queries.ask(f"/api/encounters/{_address(key)}/queries", query, url, show_only=draft, then=_show_ruling)
 
 
 def settle(

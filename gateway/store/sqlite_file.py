@@ -20,8 +20,8 @@ PAGE_BYTES = 8_192
 """Two messages of 2.8 KB, or an encounter with room to grow, share a page. Measured: 16,384 costs p99, 4,096 space."""
 
 CACHE_KIB = 16_384
-"""Pages that a connection keeps. Measured: with four times as much, an acknowledgement costs a fifth more, because the
-processor's own cache holds none of it, and the pipeline nothing less: the operating system has the file in memory too.
+"""Pages that a connection keeps. With more, acknowledgements cost more, because the processor's own cache holds none of
+it; the operating system has the file in memory too.
 """
 
 SMALL_CACHE_KIB = 512

@@ -101,6 +101,12 @@ async def test_a_second_time_nothing_changes(tmp_path: Path, shared_data: Path) 
         assert len(await world.events()) == events
 
 
+def end(message: Message) -> tuple[object, ...]:
+    """What became of it. That its control id came before is noted of what a feed sent, not of a new attempt."""
+    noted = (message.reason or "").startswith("control-id-reused")
+    return message.state, None if noted else message.reason, message.encounter
+
+
 async def test_each_can_be_replayed_to_the_same_end(tmp_path: Path, shared_data: Path) -> None:
     messages = payloads(shared_data, "hl7")[:200]
     async with running(tmp_path) as world:
@@ -113,6 +119,6 @@ async def test_each_can_be_replayed_to_the_same_end(tmp_path: Path, shared_data:
         await world.settled()
         attempts = {message.replay_of: message for message in await world.messages() if message.replay_of}
         assert attempts.keys() == before.keys()
-        assert {id_: (message.state, message.reason, message.encounter) for id_, message in before.items()} == {
-            id_: (message.state, message.reason, message.encounter) for id_, message in attempts.items()
+        assert {id_: end(message) for id_, message in before.items()} == {
+            id_: end(message) for id_, message in attempts.items()
         }

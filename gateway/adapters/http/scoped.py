@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from gateway.access.compartment import Limited, PatientNumber, shown
+from gateway.access.compartment import Limited, PatientNumber, limits, shown
 from gateway.access.interactions import Interaction, Rule, entry_rule, rule_of
 from gateway.adapters.http.exchange import Answer, Call, Caller, Fault
 from gateway.adapters.http.routing import PUBLIC, Admission, Handler, Route
@@ -39,14 +39,16 @@ def demand(caller: Caller | None, method: str, type: str, *, identified: bool) -
 
     `identified`: whether the entry's url names an id.
     """
-    if isinstance(caller, Limited) and caller.scopes is not None:
-        _require(caller, entry_rule(method, type, identified=identified), {})
+    limit = limits(caller)
+    if limit is not None:
+        _require(limit, entry_rule(method, type, identified=identified), {})
 
 
 def _admission(before: Admission | None, rule: Rule | None) -> Admission:
     def admits(caller: Caller, params: Mapping[str, str]) -> None:
-        if isinstance(caller, Limited) and caller.scopes is not None:
-            _require(caller, rule, params)
+        limit = limits(caller)
+        if limit is not None:
+            _require(limit, rule, params)
         if before is not None:
             before(caller, params)
 
@@ -54,9 +56,7 @@ def _admission(before: Admission | None, rule: Rule | None) -> Admission:
 
 
 def _require(caller: Limited, rule: Rule | None, params: Mapping[str, str]) -> None:
-    if caller.scopes is None:
-        return
-    if rule is None:
+    if rule is None or caller.scopes is None:
         raise _insufficient("No scope opens this address", "")
     missing = rule.missing(caller.scopes, params)
     if missing:
@@ -75,15 +75,15 @@ def _insufficient(text: str, wanted: str) -> Fault:
 
 def _narrowing(handler: Handler, rule: Rule | None) -> Handler:
     async def narrowed(call: Call) -> Answer:
-        caller = call.caller
-        if rule is None or not isinstance(caller, Limited) or caller.scopes is None:
+        limit = limits(call.caller)
+        if limit is None or rule is None:
             return await handler(call)
-        if caller.patients is None:
-            answer = await handler(call)
-            return _narrowed(answer, caller, rule, call.params) if rule.interaction in _LISTS else answer
-        if rule.interaction is Interaction.SEARCH:
-            _names_a_patient(call, caller.patients)
-        return _narrowed(await handler(call), caller, rule, call.params)
+        if limit.patients is not None and rule.interaction is Interaction.SEARCH:
+            _names_a_patient(call, limit.patients)
+        answer = await handler(call)
+        if limit.patients is None and rule.interaction not in _LISTS:
+            return answer
+        return _narrowed(answer, limit, rule, call.params)
 
     return narrowed
 

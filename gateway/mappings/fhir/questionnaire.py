@@ -53,14 +53,14 @@ def questionnaire(query: IssuedQuery, base_url: str) -> dict[str, Any]:
 
 def _indicators(query: IssuedQuery) -> Iterator[dict[str, Any]]:
     cited = [
-        {"linkId": f"indicator-{index}", "type": "display", "text": _cited(indicator)}
+        {"linkId": f"indicator-{index}", "type": "display", "text": cited_text(indicator)}
         for index, indicator in enumerate(query.draft.indicators, start=1)
     ]
     if cited:
         yield {"linkId": "indicators", "type": "group", "text": "Clinical indicators", "item": cited}
 
 
-def _cited(indicator: CitedIndicator) -> str:
+def cited_text(indicator: CitedIndicator) -> str:
     """The fact with its passage, and with why it matters where it is of a prior encounter."""
     quote = indicator.quote if indicator.quote and indicator.quote not in indicator.text else None
     told = f"{indicator.text}: \u201c{quote}\u201d" if quote else indicator.text
@@ -120,7 +120,7 @@ def settled(query: IssuedQuery, option: Choice | None, text: str | None, author:
         raise MappingError("required", where, "gives no answer")
     if query.draft.kind == _OPEN and text is None:
         raise MappingError("required", where, "gives no answer")
-    if option == OTHER and text is None:
+    if option is not None and option.text.casefold() == OTHER.text.casefold() and text is None:
         raise MappingError("required", where, "an answer of Other needs an explanation")
     said = text or (option.text if option else "")
     return Answer(query=query.number, text=said, option=option.text if option else None, author=author)

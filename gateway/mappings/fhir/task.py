@@ -22,9 +22,11 @@ from gateway.mappings.fhir.source import FhirSource, Numbers, Reading, logical_i
 _PROFILE = "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-task-data-request"
 
 _BUSINESS_STATUS = {
+    "draft": "Not yet asked",
     "requested": "Waiting for the provider",
     "received": "Received by the provider's system",
     "accepted": "Accepted by the provider",
+    "ready": "About to be answered",
     "in-progress": "Being answered",
     "on-hold": "Put off by the provider",
     "completed": "Answered",

@@ -382,6 +382,8 @@ class Pipeline:
     ) -> None:
         numbers = message_numbers(message) if key is None and readable else ()
         step.outcomes.append(MessageOutcome(message.id, state, reason=reason, encounter=key, numbers=numbers))
+        if state is MessageState.PROCESSED and reason is None:
+            return  # The encounter's own event tells it: which message changed it, from which feed.
         detail: dict[str, object] = {"reason": reason} if reason else {}
         step.events.append(Event(now, "gateway", _TOLD[state], f"message/{message.id}", key, message.id, detail))
 

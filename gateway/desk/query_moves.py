@@ -36,6 +36,8 @@ def replaced(queries: tuple[Query, ...], after: Query) -> tuple[Query, ...]:
 
 def cancelled(query: Query, now: datetime, reason: str) -> Query:
     """The query taken back. Refusal IMPOSSIBLE when it is over."""
+    if query.status in FINAL:
+        raise Refusal(Reason.IMPOSSIBLE, f"The query is {query.status} already")
     return _moved(query, QueryStatus.CANCELLED, now, Party.REQUESTER, reason=reason)
 
 

@@ -137,8 +137,10 @@ def _tally(before: Encounter, change: Change, after: tuple[Charge, ...]) -> Tall
     """
     tally, said = before.tally, change.charges
     items = len(said.items) if said is not None and said.mode is not Mode.REMOVE else 0
-    standing = {charge.id for charge in after}
-    removed = sum(charge.id not in standing for charge in before.charges)
+    removed = 0
+    if before.charges:
+        standing = {charge.id for charge in after}
+        removed = sum(charge.id not in standing for charge in before.charges)
     return Tally(
         tally.said + _count(change),
         tally.repeated + len(before.charges) + items - len(after) - removed,
@@ -148,7 +150,7 @@ def _tally(before: Encounter, change: Change, after: tuple[Charge, ...]) -> Tall
 
 
 def _identifiers(standing: tuple[Identifier, ...], said: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
-    return tuple(dict.fromkeys((*standing, *said)))
+    return tuple(dict.fromkeys((*standing, *said))) if standing else said
 
 
 def _problems(before: Encounter, change: Change, after: Mapping[str, Any]) -> tuple[Problem, ...]:

@@ -10,11 +10,18 @@ import re
 from dataclasses import dataclass
 from string import Template
 
-_TYPES_SQLITE = {"bytes": "BLOB", "place": "INTEGER PRIMARY KEY AUTOINCREMENT", "end": "STRICT", "id": "INTEGER"}
+_TYPES_SQLITE = {
+    "bytes": "BLOB",
+    "place": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "end": "STRICT",
+    "keyed": "WITHOUT ROWID, STRICT",
+    "id": "INTEGER",
+}
 _TYPES_POSTGRES = {
     "bytes": "BYTEA",
     "place": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     "end": "",
+    "keyed": "",
     "id": "BIGINT",
 }
 
@@ -46,7 +53,7 @@ CREATE INDEX encounters_due ON encounters (due) WHERE due IS NOT NULL;
 CREATE TABLE identifiers (
     value TEXT NOT NULL, type TEXT NOT NULL, authority TEXT NOT NULL, facility TEXT NOT NULL, encounter TEXT NOT NULL,
     PRIMARY KEY (value, type, authority, facility, encounter)
-) $end;
+) $keyed;
 
 CREATE TABLE documents (
     encounter TEXT NOT NULL, digest TEXT NOT NULL, content_type TEXT NOT NULL, body $bytes NOT NULL,

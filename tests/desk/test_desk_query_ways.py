@@ -158,7 +158,7 @@ async def test_a_change_is_a_new_query_in_the_place_of_the_old(here: Ways) -> No
     assert (second.replaces, second.status) == (first.number, QueryStatus.REQUESTED)
     assert (await here.open_holds()).count(HoldKind.QUERY) == 1
     with pytest.raises(Refusal) as refused:
-        await here.queries.replace(first.id, CODER, draft(), "again")
+        await here.queries.replace(first.id, CODER, draft(), "the title was unclear")
     assert refused.value.reason is Reason.IMPOSSIBLE
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from desk_world import CODER
 from ehr_world import EhrWorld, asking, completed, response
 
 from conformance.fhir_peer import FhirPeerProcess, NoNode, installed
@@ -131,8 +132,6 @@ async def test_the_questionnaire_flow(here: EhrWorld, peer: FhirPeerProcess) -> 
 
 
 async def test_a_withdrawn_query_is_cancelled_there(here: EhrWorld, peer: FhirPeerProcess) -> None:
-    from desk_world import CODER
-
     provider = Provider(peer.url)
     query = await here.ask()
     await here.turns()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from desk_world import CODER
 from ehr_world import BASE, EhrWorld, SmallEhr, asking, completed, response
 
 from gateway.encounter.model import DocumentKind
@@ -16,6 +17,7 @@ from gateway.review.query_delivery import (
     INBOX_TRANSITIONS,
     IllegalInboxMove,
     InboxState,
+    QueryDelivery,
     moved,
     next_poll,
     pause,
@@ -161,8 +163,6 @@ async def test_what_breaks_the_rules_is_not_taken_over(here: EhrWorld, ehr: Smal
 
 
 async def test_a_withdrawn_query_leaves_the_inbox(here: EhrWorld, ehr: SmallEhr) -> None:
-    from desk_world import CODER
-
     query = await here.ask()
     await here.turns()
     await here.desk.withdraw(query.id, CODER, "the note was found")
@@ -174,8 +174,6 @@ async def test_a_withdrawn_query_leaves_the_inbox(here: EhrWorld, ehr: SmallEhr)
 
 
 async def test_one_that_was_withdrawn_before_it_left_is_never_sent(here: EhrWorld, ehr: SmallEhr) -> None:
-    from desk_world import CODER
-
     query = await here.ask()
     await here.desk.withdraw(query.id, CODER, "the note was found")
     await here.turns()
@@ -211,10 +209,8 @@ async def test_polling_keeps_its_manners(here: EhrWorld, ehr: SmallEhr) -> None:
 def test_the_pauses_grow_and_the_table_has_no_other_moves() -> None:
     assert [pause(n).total_seconds() for n in (0, 1, 2, 20)] == [10, 20, 40, 900]
     assert {state for state, _ in INBOX_TRANSITIONS} == set(InboxState) - {InboxState.ENDED}
-    now = __import__("datetime").datetime(2026, 1, 1, tzinfo=__import__("datetime").UTC)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
     assert next_poll(now, now) == now + FIRST_POLL
-    from gateway.review.query_delivery import QueryDelivery
-
     row = QueryDelivery(query=1, number="Q1", encounter="M::1", ehr="epic", due=now, since=now)
     with pytest.raises(IllegalInboxMove):
         moved(row, "stand", now=now, due=now)

@@ -57,12 +57,10 @@ async def test_each_message_is_told_with_its_outcome(gateway: World) -> None:
     assert gateway.processed == [(message.id, MessageState.PROCESSED) for message in messages]
     assert {(await gateway.message(m.id)).encounter for m in messages} == {key_of(visit)}
     told = [e.event async for e in gateway.store.events()]
-    processed = [e for e in told if e.action is Action.MESSAGE_PROCESSED]
-    assert [(e.message, e.subject, e.encounter) for e in processed] == [
-        (m.id, f"message/{m.id}", key_of(visit)) for m in messages
-    ]
     changed = [e for e in told if e.action is Action.ENCOUNTER_CHANGED]
-    assert [(e.actor, e.message) for e in changed] == [(f"feed:{m.feed}", m.id) for m in messages]
+    assert [(e.actor, e.message, e.encounter) for e in changed] == [
+        (f"feed:{m.feed}", m.id, key_of(visit)) for m in messages
+    ]
 
 
 async def test_events_of_one_commit_name_the_version_that_is_stored(gateway: World) -> None:
@@ -325,7 +323,7 @@ async def test_a_message_that_another_gateway_processed_is_left_to_it(gateway: W
     gateway.store.next_commits = [other_is_faster]
     await gateway.work()
     assert (await gateway.case(key_of(visit))).version == 1
-    assert (await gateway.told()).count("message.processed") == 1
+    assert (await gateway.told()).count("encounter.changed") == 1
     assert await gateway.store.backlog() == 0
 
 

@@ -84,7 +84,7 @@ def acknowledge(
 ) -> bytes:
     """The acknowledgement of the message that `header` begins: MSH, MSA and, with an error, ERR.
 
-    `commit`: in the commit form (CA, CE, CR) or that of the application (AA, AE, AR); as the sender asks when it is None.
+    `commit`: in the commit form (CA, CE, CR) or the application's (AA, AE, AR); as the sender asks when it is None.
 
     Applications and facilities are swapped, MSH-10 comes back byte for byte, and the sender's delimiters are used where
     they can be. From version 2.5 the error stands in ERR-3, 4 and 8; before, in MSA-3 and ERR-1. `now` is aware.

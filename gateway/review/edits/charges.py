@@ -15,7 +15,7 @@ from gateway.reference.code_forms import (
     modifier_is_formed,
     revenue_code_is_formed,
 )
-from gateway.review.edits.context import EditContext, Rule
+from gateway.review.edits.context import EditContext, Limits, Rule
 from gateway.review.edits.lines import Standing, standing
 from gateway.review.model import Finding, HoldKind, Severity
 
@@ -88,13 +88,36 @@ _CENT = Decimal("0.01")
 def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
     """Every line, and every credit."""
     lines = standing(encounter, context)
+    limits = context.limits
     for place in lines:
+        if is_plain(place, limits):
+            continue
         for test in _LINE_TESTS:
             finding = test(place, context)
             if finding is not None:
                 yield finding
     yield from _duplicates(lines)
     yield from _credits(encounter)
+
+
+def is_plain(place: Standing, limits: Limits) -> bool:
+    """Whether the line is as most lines are, so that none of the tests finds anything: one look instead of seven."""
+    _, charge, line = place
+    code, units, amount = charge.code, charge.units, charge.amount
+    return (
+        code is not None
+        and units is not None
+        and amount is not None
+        and not charge.modifiers
+        and charge.revenue_code is None
+        and charge.system is not CodeSystem.LOCAL
+        and (line.place_of_service is None or line.place_of_service in PLACES_OF_SERVICE)
+        and 0 < units <= limits.max_line_units
+        and not units % 1
+        and 0 < amount <= limits.max_line_amount
+        and amount.same_quantum(_CENT)
+        and billable_service(code)
+    )
 
 
 def _code(place: Standing, _context: EditContext) -> Finding | None:

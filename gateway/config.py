@@ -347,7 +347,7 @@ class Processing(Settings):
     high_water: Annotated[int, Field(ge=16)] = 5_000
     """Unprocessed messages above which sockets are read no more until half of them are done."""
     reassess: bool = True
-    """Open encounters are looked at again when the policy, the destinations or what else decides on them has changed."""
+    """Open encounters are looked at again when the policy, the destinations or what else decides on them changed."""
 
 
 class Config(Settings):

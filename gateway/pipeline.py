@@ -40,7 +40,7 @@ IDLE_SECONDS = 1.0
 FAULT_PAUSE = 0.5
 CONTROL_REUSED = "control-id-reused: the feed sent this control id before, with other content; taken as a new message"
 NOTHING_MERGED = "no encounter stands under the number that is retired; replay it when there is one"
-TURN_SECONDS = 0.001
+TURN_SECONDS = 0.002
 """How long the pipeline works before it lets the loop turn."""
 
 
@@ -71,7 +71,7 @@ class _Batch:
 
 
 class _Turns:
-    """Lets the loop turn each millisecond or so: acknowledgements do not wait for a batch to be worked through."""
+    """Lets the loop turn every other millisecond or so: acknowledgements do not wait for a batch to be worked through."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 
 from gateway.encounter.credits import unmatched
 from gateway.encounter.model import CodeSystem, Encounter
@@ -108,7 +109,7 @@ def is_plain(place: Standing, limits: Limits) -> bool:
         code is not None
         and units is not None
         and amount is not None
-        and not charge.modifiers
+        and (not charge.modifiers or _are_plain(charge.modifiers))
         and charge.revenue_code is None
         and charge.system is not CodeSystem.LOCAL
         and (line.place_of_service is None or line.place_of_service in PLACES_OF_SERVICE)
@@ -118,6 +119,11 @@ def is_plain(place: Standing, limits: Limits) -> bool:
         and amount.same_quantum(_CENT)
         and billable_service(code)
     )
+
+
+@lru_cache(maxsize=512)
+def _are_plain(modifiers: tuple[str, ...]) -> bool:
+    return len(modifiers) <= _MAX_MODIFIERS and all(map(modifier_is_formed, modifiers))
 
 
 def _code(place: Standing, _context: EditContext) -> Finding | None:

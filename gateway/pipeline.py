@@ -71,7 +71,7 @@ class _Batch:
 
 
 class _Turns:
-    """Lets the loop turn every other millisecond or so: acknowledgements do not wait for a batch to be worked through."""
+    """Lets the loop turn every other millisecond: acknowledgements do not wait for a batch to be worked through."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()

@@ -253,3 +253,66 @@ def unclear_record(today: date) -> Visit:
             ),
         ),
     )
+
+
+def corrected(today: date) -> Visit:
+    """An emergency visit that the EHR ends too early, and whose second charge first has an account of its own."""
+    began = at(today - timedelta(days=1), 8, 0)
+    return Visit(
+        number="V4100312",
+        account="A7700312",
+        person=Person("M100312", "SZABO", "ILONA", date(1972, 4, 8), "F", "77 CANAL ST", "627010044"),
+        clinician=LINDGREN,
+        insurance=LAKESIDE,
+        patient_class="E",
+        began=began,
+        ended=began + timedelta(hours=5),
+        location="ED-2",
+        place_of_service="23",
+        diagnoses=("R002",),
+        items=(
+            Item("99283", Decimal("412.00"), ("R002",), modifiers=("25",)),
+            Item("93000", Decimal("58.00"), ("R002",)),
+        ),
+        coder=EXPERIENCED,
+        notes=(
+            _note(
+                "V4100312",
+                "Palpitations for a week, no syncope. Pulse 88, regular. Electrocardiogram with interpretation:\n"
+                "sinus rhythm, no ectopy. Observed for four hours, no event. Discharged home.",
+                kind="ED",
+                loinc="34111-5",
+                title="Emergency department note",
+            ),
+        ),
+    )
+
+
+def locally_coded(today: date) -> Visit:
+    """A visit one of whose charges comes with the charge master's number alone."""
+    began = at(today - timedelta(days=1), 11, 15)
+    return Visit(
+        number="V4100327",
+        account="A7700327",
+        person=Person("M100327", "MBEKI", "THANDI", date(1959, 10, 23), "F", "3 STATION RD", "627020071"),
+        clinician=OKAFOR,
+        insurance=LAKESIDE,
+        patient_class="O",
+        began=began,
+        ended=began + timedelta(minutes=40),
+        location="CLINIC-A",
+        place_of_service="11",
+        diagnoses=("E039",),
+        items=(
+            Item("99213", Decimal("168.00"), ("E039",)),
+            Item("84443", Decimal("41.00"), ("E039",), local="4010077"),
+        ),
+        coder=EXPERIENCED,
+        notes=(
+            _note(
+                "V4100327",
+                "Hypothyroidism, tired again for a month. Weight up 2 kg, skin dry. TSH measured here: 9.8 mIU/L.\n"
+                "Levothyroxine raised from 75 to 100 micrograms. TSH again in eight weeks.",
+            ),
+        ),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -61,6 +62,24 @@ class DeskClient:
     async def ask(self, key: str, query: dict[str, Any]) -> Any:
         """Ask a provider: kind, title, question, indicators, options, provider, due_days."""
         return await self._post(key, "queries", query)
+
+    async def explained(self, key: str, field: str) -> Any:
+        """Where the values at `field` come from: the message that counts first, then those that it overruled."""
+        path = f"/api/encounters/{quote(key, safe=':')}/explanation"
+        return (await self._call("GET", path, params={"field": field}))["items"]
+
+    async def unmapped(self) -> Any:
+        """The codes that no table has."""
+        return (await self._call("GET", "/api/codes/unmapped"))["items"]
+
+    async def map_code(self, feed: str, table: str, code: str, value: str) -> int:
+        """Say what a sender's code means; how many encounters went on."""
+        body = {"feed": feed, "table": table, "code": code, "value": value}
+        return int((await self._call("PUT", "/api/codes", json=body))["went_on"])
+
+    async def charges(self, since: datetime) -> Any:
+        """What became of every charge, by feed and day."""
+        return (await self._call("GET", "/api/charges", params={"since": since.isoformat()}))["items"]
 
     async def _post(self, key: str, what: str, body: dict[str, Any]) -> Any:
         return await self._call("POST", f"/api/encounters/{quote(key, safe=':')}/{what}", json=body)

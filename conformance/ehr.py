@@ -12,7 +12,13 @@ from conformance.hospital import FACILITY, Clinician, Item, Note, Person, Visit
 
 _ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\r": "\\.br\\", "\n": "\\.br\\"}
 _SPECIAL = re.compile(r"\r\n|[\\|^&~\r\n]")
-_STRUCTURES = {"ADT^A03": "ADT_A03", "ADT^A04": "ADT_A01", "ADT^A01": "ADT_A01", "ADT^A08": "ADT_A01"}
+_STRUCTURES = {
+    "ADT^A03": "ADT_A03",
+    "ADT^A04": "ADT_A01",
+    "ADT^A01": "ADT_A01",
+    "ADT^A08": "ADT_A01",
+    "ADT^A13": "ADT_A01",
+}
 
 
 def escape(text: str) -> str:
@@ -122,7 +128,7 @@ def dg1(position: int, code: str, use: str) -> str:
 
 
 def adt(event: str, visit: Visit, control: str, sent: datetime) -> bytes:
-    """ADT of `event`: A01 admitted, A03 discharged, A04 registered, A08 updated."""
+    """ADT of `event`: A01 admitted, A03 discharged, A04 registered, A08 updated, A13 the discharge is cancelled."""
     return message(
         header(f"ADT^{event}", control, sent),
         segment("EVN", (1, event), (2, timestamp(sent))),
@@ -131,6 +137,16 @@ def adt(event: str, visit: Visit, control: str, sent: datetime) -> bytes:
         *(dg1(place, code, "W") for place, code in enumerate(visit.working, start=1)),
         in1(visit),
         zpv(visit),
+    )
+
+
+def merged(visit: Visit, retired: str, control: str, sent: datetime) -> bytes:
+    """ADT^A41: the account `retired` becomes part of the visit's own."""
+    return message(
+        header("ADT^A41", control, sent),
+        segment("EVN", (1, "A41"), (2, timestamp(sent))),
+        pid(visit),
+        segment("MRG", (1, f"{visit.person.mrn}^^^{FACILITY}^MR"), (3, f"{retired}^^^{FACILITY}^AN")),
     )
 
 
@@ -155,7 +171,7 @@ def _ft1(visit: Visit, place: int, item: Item) -> str:
         (4, day(visit.day_of(item))),
         (5, day(visit.day_of(item))),
         (6, "CG"),
-        (7, f"{item.code}^^C4"),
+        (7, item.local or f"{item.code}^^C4"),
         (10, str(item.units)),
         (11, f"{item.amount}&USD"),
         (12, f"{item.each}&USD"),
@@ -163,7 +179,7 @@ def _ft1(visit: Visit, place: int, item: Item) -> str:
         (19, "~".join(f"{dotted(code)}^^I10C" for code in item.diagnoses)),
         (20, xcn(visit.clinician)),
         (21, xcn(visit.clinician)),
-        (25, f"{item.code}^^C4"),
+        (25, "" if item.local else f"{item.code}^^C4"),
         (26, "~".join(item.modifiers)),
     )
 

@@ -6,7 +6,9 @@ import asyncio
 import os
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,8 +18,19 @@ from conformance.demo_files import Files, without_settings
 from conformance.playing import Cast, key
 from conformance.telling import Seen
 
-AS_X12 = (day.routine, day.wrong_code, day.missing_note, day.unclear_record, day.high_value, day.new_coder)
+AS_X12 = (
+    day.routine,
+    day.wrong_code,
+    day.missing_note,
+    day.unclear_record,
+    day.high_value,
+    day.new_coder,
+    day.corrected,
+    day.locally_coded,
+)
 AS_FHIR = (day.over_fhir,)
+ONE_DAY = timedelta(days=1)
+"""A day that is played around midnight is seen whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,24 @@ async def claims_arrived(cast: Cast, files: Files, billing: BillingEndpoint) -> 
         cast.teller.note(text, Seen(got == wanted, f"{sum(got):.2f} USD"))
     numbers = [claim.number for claim in (*x12, *fhir)]
     cast.teller.note("no claim number stands twice", Seen(len(set(numbers)) == len(numbers)))
+    await _charges_conserved(cast)
+
+
+async def _charges_conserved(cast: Cast) -> None:
+    """Every charge that came in over HL7 v2 stands on a claim: none is lost, none doubled."""
+    midnight = datetime.now(cast.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [item for item in await cast.desk("ANALYST_TOKEN").charges(midnight - ONE_DAY) if item["feed"] == "epic-adt"]
+    said = sum(item["said"] for item in days)
+    became = Counter[str]()
+    for item in days:
+        became.update(item["became"])
+    expected = sum(len(visit(cast.today).items) for visit in AS_X12)
+    seen = Seen(said == expected and +became == {"claimed": said}, f"{said} came in; {_counted(became)}")
+    cast.teller.note("every charge of the EHR's messages is accounted for", seen)
+
+
+def _counted(became: Counter[str]) -> str:
+    return ", ".join(f"{count} {fate}" for fate, count in became.items())
 
 
 async def trail_verified(cast: Cast, files: Files) -> None:
@@ -115,7 +146,17 @@ def where_everything_is(cast: Cast, files: Files) -> None:
     example = key(day.high_value(cast.today))
     cast.teller.say(f"  source {files.tokens}")
     cast.teller.say('  export GATEWAY_TOKEN="$SUPERVISOR_TOKEN"')
-    for words in ("worklist", f"show {example}", "messages", "audit verify"):
+    for words in ("worklist", f"show {example}", "audit verify"):
+        cast.teller.say(f"  {_command()} {words}")
+    mapped = key(day.locally_coded(cast.today))
+    cast.teller.say("and as an interface analyst:")
+    cast.teller.say('  export GATEWAY_TOKEN="$ANALYST_TOKEN"')
+    for words in (
+        f"explain {mapped} 'charges[1].code'",
+        "messages --type DFT",
+        "charges",
+        "try --feed epic-adt FILE.hl7",
+    ):
         cast.teller.say(f"  {_command()} {words}")
 
 

@@ -80,6 +80,8 @@ class Item:
     units: int = 1
     modifiers: tuple[str, ...] = ()
     revenue: str | None = None
+    local: str | None = None
+    """The charge master's number, where the EHR sends it alone and the gateway must know the code."""
     day: int = 0
     """Days after the visit began."""
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from conformance import day
+from conformance.amends import nobody_mapped, takes_back
 from conformance.desk_client import Refused
 from conformance.hospital import Visit
 from conformance.playing import Cast, key, open_holds
@@ -305,4 +306,6 @@ CHAPTERS: tuple[Chapter, ...] = (
     worklist,
     approve,
     send_back,
+    takes_back,
+    nobody_mapped,
 )

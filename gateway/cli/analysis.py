@@ -24,7 +24,10 @@ def explain(
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Tell where an encounter's values come from: message, segment, field, mapping version. Reading it is audited."""
+    """Tell where an encounter's values come from: message, segment, field, mapping version. Reading it is audited.
+
+    With a field, also the messages that were overruled.
+    """
     query = {"field": field} if field else {}
     items = call(url, "GET", f"/api/encounters/{quote(key, safe=':')}/explanation", query=query)["items"]
     if as_json:
@@ -32,7 +35,7 @@ def explain(
         return
     rows = []
     for item in items:
-        for number, said in enumerate(item["said"] or [{}]):
+        for number, said in enumerate((item["said"] if field else item["said"][:1]) or [{}]):
             first = number == 0
             rows.append(
                 (
@@ -45,6 +48,8 @@ def explain(
                 )
             )
     tables.show(("field", "value", "place", "message", "from", "mapping"), rows, whole={"field", "place", "message"})
+    if not field and any(len(item["said"]) > 1 for item in items):
+        typer.echo(f"what was overruled: gateway explain {key} FIELD")
 
 
 def rebuild(key: str, url: Url = DEFAULT_URL) -> None:
@@ -128,7 +133,8 @@ def map_code(
 ) -> None:
     """Say what a sender's code means. It is in force at once, and encounters that waited for it go on."""
     body = {"feed": feed, "table": table, "code": code, "value": value}
-    typer.echo(f"{code} means {value}; {call(url, 'PUT', '/api/codes', body)['went_on']} encounters went on")
+    count = call(url, "PUT", "/api/codes", body)["went_on"]
+    typer.echo(f"{code} means {value}; {count} {'encounter' if count == 1 else 'encounters'} went on")
 
 
 @codes.command("unmap")

@@ -53,7 +53,7 @@ app.command()(configuration.reload)
 app.command()(configuration.rollback)
 app.command()(configuration.alerts)
 app.command()(configuration.prune)
-app.add_typer(configuration.app, name="configuration", help="Versions of the configuration: list, show, compare.")
+app.add_typer(configuration.app, name="configuration", help="List the configuration's versions; show one, compare two.")
 app.add_typer(audit.app, name="audit", help="Verify and export the audit trail.")
 
 

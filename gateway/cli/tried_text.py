@@ -30,7 +30,7 @@ def show(read: Sequence[Messages | Resources], tried: Sequence[Tried], failed: i
         _show(one)
     counts = {fate: sum(one.fate is fate for one in tried) for fate in Fate}
     told = ", ".join(f"{count} {fate}" for fate, count in counts.items() if count) or "no message"
-    typer.echo(f"{len(tried)} messages: {told}; {failed} would fail")
+    typer.echo(f"{len(tried)} {'message' if len(tried) == 1 else 'messages'}: {told}; {failed} would fail")
 
 
 def _show(one: Tried) -> None:

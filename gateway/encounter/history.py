@@ -18,6 +18,7 @@ from gateway.encounter.model import Encounter, Visit
 from gateway.encounter.problem import Problem
 
 UNMATCHED_CANCEL = "unmatched-cancel"
+_OF_A_DISCHARGE = frozenset({"discharged", "disposition"})
 
 
 class Said(NamedTuple):
@@ -63,8 +64,12 @@ def _cancelled(ordered: Sequence[Said], cancel: Change, end: int, cancelled: set
 
 
 def _undone(encounter: Encounter, before: Encounter, event: str) -> Encounter:
-    """The encounter with what the event itself had established as it was before that event."""
-    restored = {name: getattr(before.visit, name) for name in EVENT_FIELDS.get(event, ())}
+    """The encounter with what the event itself had established as it was before that event. A discharge that is taken
+    back leaves none: charges tell of it before the discharge itself does.
+    """
+    restored = {
+        name: None if name in _OF_A_DISCHARGE else getattr(before.visit, name) for name in EVENT_FIELDS.get(event, ())
+    }
     return encounter.model_copy(update={"visit": encounter.visit.model_copy(update=restored)})
 
 

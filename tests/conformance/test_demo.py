@@ -29,7 +29,8 @@ async def test_the_day_is_played_and_everything_happens(tmp_path: Path) -> None:
     assert process.returncode == 0, story
     assert "expectations of the day were met" in story
     assert "FAILED" not in story
-    assert len(list((tmp_path / "demo" / "out" / "x12").glob("*.837"))) == 6
+    assert "explain MAIN:MAIN:A7700327 'charges[1].code'" in story
+    assert len(list((tmp_path / "demo" / "out" / "x12").glob("*.837"))) == 8
     log = (tmp_path / "demo" / "gateway.log").read_text()
     assert "OKAFOR" not in log
     assert "A7700231" not in log

@@ -98,6 +98,12 @@ def test_a_cancelled_discharge_is_undone_and_nothing_else() -> None:
     assert (encounter.visit.service, encounter.visit.location) == ("MED", "WEST")
 
 
+def test_a_cancelled_discharge_leaves_none_though_charges_told_of_it_first() -> None:
+    charged = at(2, 4, visit=Visit(discharged=NOON + timedelta(hours=2)))
+    encounter = arrive(admitted(1, 1), charged, discharged(3, 2), cancel_discharge(4, 3))
+    assert encounter.visit.discharged is None
+
+
 def test_a_cancel_takes_back_the_last_one_that_still_counts() -> None:
     encounter = arrive(
         admitted(1, 1), discharged(2, 2), cancel_discharge(3, 3), discharged(4, 4), cancel_discharge(5, 5)

@@ -73,6 +73,19 @@ async def test_what_was_overruled_is_told_too(world: World, analyst: Terminal) -
     assert {said["place"] for said in birth["said"]} == {"PID[1]-7[1].1"}
 
 
+async def test_all_values_together_are_told_without_what_was_overruled(world: World, analyst: Terminal) -> None:
+    visit = day.routine(today())
+    sent = datetime.combine(today(), datetime.min.time())
+    for minute, event in enumerate(("A04", "A08")):
+        await world.send(ehr.adt(event, visit, f"T{minute}", sent + timedelta(minutes=minute)))
+    await world.settled()
+    everything = await analyst.says("explain", key(visit))
+    assert "ADT^A08" in everything
+    assert "(overruled)" not in everything
+    assert f"what was overruled: gateway explain {key(visit)} FIELD" in everything
+    assert "(overruled)" in await analyst.says("explain", key(visit), "patient.birth_date")
+
+
 async def test_an_unknown_field_is_refused_with_what_to_do(world: World, analyst: Terminal) -> None:
     visit = day.routine(today())
     await world.send(ehr.adt("A04", visit, "U1", SENT))
@@ -91,7 +104,7 @@ async def test_a_code_that_is_mapped_lets_the_encounter_go_on(world: World, anal
     (line,) = json.loads(await analyst.says("codes", "unmapped", "--json"))
     assert (line["feed"], line["table"], line["code"], line["encounters"]) == ("epic-adt", "charge_codes", "XR1", 1)
     told = await analyst.says("codes", "map", "epic-adt", "charge_codes", "XR1", '{"code": "71046", "system": "cpt"}')
-    assert "1 encounters went on" in told
+    assert "1 encounter went on" in told
     case = (await world.gateway.store.cases([line["example"]]))[line["example"]]
     assert case.encounter is not None
     assert [charge.code for charge in case.encounter.charges] == ["71046"]

@@ -90,15 +90,17 @@ class Builder:
 
 
 def made(key: EncounterKey, told: Sequence[Told]) -> Built:
-    """The encounter that these messages make. A message counts once."""
-    numbers = _numbers(told)
-    said = {each.read.message: Said(_change(each.read, key, numbers), each.received) for each in told}
-    contents = {c.digest: c for each in said.values() for c in each.change.contents}
-    return Built(build(key, list(said.values())), tuple(contents.values()))
+    """The encounter that these messages make."""
+    said = said_of(key, told)
+    contents = {c.digest: c for each in said for c in each.change.contents}
+    return Built(build(key, said), tuple(contents.values()))
 
 
-def _numbers(told: Sequence[Told]) -> tuple[Identifier, ...]:
-    return tuple({i for each in told if isinstance(each.read, Change) for i in each.read.identifiers})
+def said_of(key: EncounterKey, told: Sequence[Told]) -> list[Said]:
+    """What each message says of the encounter of `key`; a message counts once."""
+    numbers = tuple({i for each in told if isinstance(each.read, Change) for i in each.read.identifiers})
+    found = {each.read.message: Said(_change(each.read, key, numbers), each.received) for each in told}
+    return list(found.values())
 
 
 def _change(read: Change | Merges, key: EncounterKey, numbers: Sequence[Identifier]) -> Change:

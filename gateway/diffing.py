@@ -14,6 +14,7 @@ from gateway.encounter.change import Change
 from gateway.encounter.merge import Merges
 from gateway.encounter.model import Encounter
 from gateway.encounter.record import Record
+from gateway.encounter.values import GROUPS, LISTS, fields_of, text_of
 from gateway.mappings.errors import MappingError, Unused
 from gateway.message import Message, MessageState
 from gateway.review.model import HoldState
@@ -21,8 +22,6 @@ from gateway.rules import Rules
 from gateway.store.interface import MessageSearch, Store
 
 PAGE = 200
-LISTS = ("coverages", "providers", "diagnoses", "procedures", "charges", "documents")
-GROUPS = ("patient", "guarantor", "visit", "coding")
 _PRIVATE = frozenset({"patient", "guarantor", "coverages"})
 """Groups that hold names, dates of birth, addresses: their values are not shown unless asked for."""
 HIDDEN = "(not shown)"
@@ -82,8 +81,8 @@ class Diffing:
             if kept is None or not kept.payload:
                 continue
             now, then = [await _outcome(readers[kept.format], kept) for readers in self._readers]
-            if now != then:
-                yield MessageDiff(message.id, now, then)
+            if now.what != then.what:
+                yield MessageDiff(message.id, now.text, then.text)
 
     async def received(self, feed: str, since: datetime) -> AsyncIterator[Message]:
         """The feed's messages since then, newest first, without payloads and without those taken again since."""
@@ -119,19 +118,27 @@ class Diffing:
         return self._casework.advance(case, encounter=encounter, now=self._today)
 
 
-async def _outcome(reader: Reader, message: Message) -> str:
-    """In words what becomes of a message; where it goes when it is used."""
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What becomes of a message: `what` tells one outcome from another, whatever words tell it."""
+
+    what: tuple[str, ...]
+    text: str
+
+
+async def _outcome(reader: Reader, message: Message) -> _Outcome:
     try:
         read = await reader(message)
     except MappingError as error:
-        return f"set aside: {error}"
+        return _Outcome(("set aside", error.code, error.where), f"set aside: {error}")
     match read:
         case Unused():
-            return f"not used: {read.reason}"
+            return _Outcome(("not used",), f"not used: {read.reason}")
         case Merges():
-            return "a merge of " + ", ".join(pair.kind for pair in read.pairs)
+            kinds = tuple(str(pair.kind) for pair in read.pairs)
+            return _Outcome(("merge", *kinds), "a merge of " + ", ".join(kinds))
         case Change():
-            return f"encounter {read.key}"
+            return _Outcome(("encounter", str(read.key)), f"encounter {read.key}")
 
 
 def _open_rules(advanced: Advanced) -> set[str]:
@@ -155,33 +162,22 @@ def _differences(now: Encounter, then: Encounter, *, show_values: bool) -> Itera
 
 def _values(encounter: Encounter) -> Iterator[tuple[str, str]]:
     for group in GROUPS:
-        yield from _fields(group, getattr(encounter, group))
+        yield from _told(group, getattr(encounter, group))
+    for position, provider in enumerate(encounter.providers):
+        yield from _told(f"providers[{provider.role}{position}]", provider)
     for name in LISTS:
-        for position, item in enumerate(getattr(encounter, name)):
-            id = getattr(item, "id", None) or f"{getattr(item, 'role', '')}{position}"
-            yield from _fields(f"{name}[{id}]", item)
+        for item in getattr(encounter, name):
+            yield from _told(f"{name}[{item.id}]", item)
     for problem in encounter.problems:
         yield f"problems[{problem.rule} {problem.where}]", problem.text
 
 
-def _fields(path: str, record: Record | None) -> Iterator[tuple[str, str]]:
-    if record is None:
-        return
-    for name in type(record).model_fields:
-        value = getattr(record, name)
-        if name not in ("source", "origin") and value not in (None, (), False):
-            yield (
-                f"{path}.{name}",
-                value.model_dump_json(exclude_none=True) if isinstance(value, Record) else _text(value),
-            )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(
-            each.model_dump_json(exclude_none=True) if isinstance(each, Record) else str(each) for each in value
-        )
-    return str(value)
+def _told(path: str, record: Record | None) -> Iterator[tuple[str, str]]:
+    """What the record says: a mark that is not set says nothing."""
+    for place, value in fields_of(path, record):
+        text = text_of(value)
+        if text is not None and value is not False:
+            yield place, text
 
 
 def _claim(before: Advanced, after: Advanced) -> Iterator[Difference]:

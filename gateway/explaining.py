@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from gateway.building import Builder, Reader, Told
+from gateway.building import Builder, Reader, said_of
 from gateway.case import Case
-from gateway.encounter.apply import moment
 from gateway.encounter.change import Change, Items
-from gateway.encounter.merge import Merges, merged_change
+from gateway.encounter.history import in_order
 from gateway.encounter.model import Encounter
-from gateway.encounter.record import Record
+from gateway.encounter.values import GROUPS, LISTS, fields_of, text_of
 from gateway.message import Message
 
-LISTS = ("coverages", "diagnoses", "procedures", "charges", "documents")
 _PATH = re.compile(r"(?P<group>[a-z_]+)(?:\[(?P<item>[^\]]{1,200})\])?(?:\.(?P<field>[a-z_.]+))?")
 
 
@@ -75,7 +73,7 @@ class Explaining:
         sayings = await self._sayings(encounter)
         values = [(path, value) for path, value in _values(encounter) if value is not None or _of(path, sayings)]
         found = [
-            Explained(_shown(encounter, path), _text(value), _of(path, sayings))
+            Explained(_shown(encounter, path), text_of(value), _of(path, sayings))
             for path, value in values
             if _is_at(path, wanted)
         ]
@@ -88,8 +86,7 @@ class Explaining:
         told = await self._builder.told(entry.message for entry in encounter.history)
         mappings = {entry.message: entry.mapping for entry in encounter.history}
         found: dict[str, list[Saying]] = {}
-        for each in sorted(told, key=lambda t: _order(t, encounter)):
-            change = _change(each, encounter)
+        for change, _ in in_order(said_of(encounter.key, told)):
             message = await self._store.message(change.message)
             if message is None:
                 continue
@@ -99,17 +96,6 @@ class Explaining:
                 )
                 found.setdefault(path, []).insert(0, saying)
         return found
-
-
-def _change(told: Told, encounter: Encounter) -> Change:
-    if isinstance(told.read, Merges):
-        return merged_change(told.read, encounter.key, encounter.identifiers)
-    return told.read
-
-
-def _order(told: Told, encounter: Encounter) -> tuple[int, int]:
-    change = _change(told, encounter)
-    return moment(change, told.received), change.message
 
 
 def _said(change: Change) -> Iterator[tuple[str, str]]:
@@ -133,26 +119,13 @@ def _of(path: str, sayings: Mapping[str, list[Saying]]) -> tuple[Saying, ...]:
 
 def _values(encounter: Encounter) -> Iterator[tuple[str, object]]:
     """Every value of the encounter that messages say, by its path; items by their ids."""
-    for group in ("patient", "guarantor", "visit", "coding"):
-        yield from _fields(group, getattr(encounter, group))
+    for group in GROUPS:
+        yield from fields_of(group, getattr(encounter, group))
     for provider in encounter.providers:
         yield f"providers.{provider.role}", provider
     for name in LISTS:
         for item in getattr(encounter, name):
-            yield from _fields(f"{name}[{item.id}]", item)
-
-
-_OWN = frozenset({"source", "origin"})
-"""What the gateway itself notes with an item."""
-
-
-def _fields(path: str, record: Record | None) -> Iterator[tuple[str, object]]:
-    if record is None:
-        return
-    for name in type(record).model_fields:
-        if name not in _OWN:
-            value = getattr(record, name)
-            yield f"{path}.{name}", value if value != () else None
+            yield from fields_of(f"{name}[{item.id}]", item)
 
 
 def _wanted(encounter: Encounter, field: str) -> str:
@@ -181,16 +154,3 @@ def _shown(encounter: Encounter, path: str) -> str:
         return path
     ids = [item.id for item in getattr(encounter, match["group"])]
     return f"{match['group']}[{ids.index(match['item'])}].{match['field']}"
-
-
-def _text(value: object) -> str | None:
-    match value:
-        case None:
-            return None
-        case Record():
-            return value.model_dump_json(exclude_none=True)
-        case datetime():
-            return value.isoformat()
-        case tuple():
-            return ", ".join(_text(each) or "" for each in value)
-    return str(value)

@@ -5,7 +5,7 @@ facts, and what is cancelled is undone exactly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
@@ -36,9 +36,14 @@ def must_build(encounter: Encounter | None, change: Change, received: datetime) 
     return bool(change.cancels) or (moment(change, received), change.message) < (last.at, last.message)
 
 
-def build(key: EncounterKey, said: Sequence[Said]) -> Encounter:
+def in_order(said: Iterable[Said]) -> list[Said]:
+    """The messages in the order in which their facts hold."""
+    return sorted(said, key=lambda each: (moment(*each), each.change.message))
+
+
+def build(key: EncounterKey, said: Iterable[Said]) -> Encounter:
     """The encounter that all these messages make, whatever their order of arrival."""
-    ordered = sorted(said, key=lambda each: (moment(*each), each.change.message))
+    ordered = in_order(said)
     encounter = Encounter(key=key)
     before: list[Encounter] = []
     cancelled: set[int] = set()

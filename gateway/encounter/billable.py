@@ -95,14 +95,14 @@ def _bare(provider: Provider) -> Provider:
     """Without the numbers that no claim carries."""
     if not provider.identifiers:
         return provider
-    return Provider.from_values(
+    return Provider.unchecked(
         {"role": provider.role, "npi": provider.npi, "name": provider.name, "organization": provider.organization}
     )
 
 
 def _diagnosis(diagnosis: Diagnosis) -> Diagnosis:
     """A claim carries a diagnosis' code, not the words that a feed puts beside it."""
-    return Diagnosis.from_values(
+    return Diagnosis.unchecked(
         {
             "id": diagnosis.id,
             "code": diagnosis.code,
@@ -140,13 +140,13 @@ def _line(charge: Charge, positions: dict[str, int], visit: Visit) -> Line:
 
 
 def _patient(patient: Patient) -> Patient:
-    return Patient.from_values(
+    return Patient.unchecked(
         {"name": patient.name, "birth_date": patient.birth_date, "sex": patient.sex, "address": patient.address}
     )
 
 
 def _visit(visit: Visit) -> Visit:
-    return Visit.from_values(
+    return Visit.unchecked(
         {
             "encounter_class": visit.encounter_class,
             "place_of_service": visit.place_of_service,
@@ -164,7 +164,7 @@ def billable(encounter: Encounter) -> Billable:
     charges = billed_charges(encounter)
     diagnoses = billed_diagnoses(encounter)
     positions = {d.code: index for index, d in enumerate(diagnoses, start=1)}
-    return Billable.from_values(
+    return Billable.unchecked(
         {
             "key": encounter.key,
             "kind": claim_kind(charges),

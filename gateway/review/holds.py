@@ -246,7 +246,7 @@ def _taken_back(hold: Hold, returned: datetime | None) -> bool:
 
 def _opened(finding: Finding, id_: int, encounter: str, now: datetime) -> Hold:
     within = None if finding.due_days is None else now + timedelta(days=finding.due_days)
-    return Hold.from_values(
+    return Hold.unchecked(
         {
             "id": id_,
             "encounter": encounter,

@@ -23,6 +23,7 @@ from gateway.release.model import Claim, Delivery, Suspension
 from gateway.review.model import Decision, Hold, Query
 from gateway.review.query_delivery import QueryDelivery
 from gateway.store import writes
+from gateway.store.fetches import Fetch, fetch_body
 from gateway.store.instants import micros, micros_or_none
 from gateway.store.interface import (
     Attempt,
@@ -33,8 +34,11 @@ from gateway.store.interface import (
     Seal,
     Step,
 )
+from gateway.store.resources import MAX_UNLESS, REFERENCE
+from gateway.store.texts import plain, plain_or_none
+from gateway.store.trail_rows import export_rows
 from gateway.store.upkeep import ConfigurationVersion, Pass
-from gateway.store.writes import Row, Write
+from gateway.store.writes import Row, SqlValue, Write
 
 Batch = dict[Write, list[Row]]
 
@@ -44,22 +48,8 @@ ACCOUNT = "AN"
 VISIT = "VN"
 
 
-def plain(text: str) -> str:
-    """`text` as both engines can hold it: neither NUL nor half a surrogate pair, each shown as U+FFFD or `?`.
-
-    The message's own bytes are kept as they came; this is for what is read out of them and looked up by.
-    """
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def plain_or_none(text: str | None) -> str | None:
-    return None if text is None else plain(text)
-
-
 def _body(record: Record) -> bytes:
-    return record.as_json(defaults=False)
+    return record.as_json()
 
 
 def message_row(message: Message) -> Row:
@@ -102,7 +92,49 @@ def event_row(event: Event) -> Row:
 
 
 def resource_row(version: ResourceVersion) -> Row:
-    return (version.type, version.id, version.version, version.client, version.message, micros(version.written))
+    client, written = plain(version.client), micros(version.written)
+    return (client, version.type, plain(version.id), version.version, version.message, written, 1)
+
+
+def value_rows(version: ResourceVersion) -> list[Row]:
+    """A reference that a search parameter gives has one row, under the parameter's name."""
+    client, type_, message = plain(version.client), version.type, version.message
+    named = {token for name, token in version.values if name != REFERENCE}
+    return [
+        (client, name, plain(token), type_, message)
+        for name, token in version.values
+        if name != REFERENCE or token not in named
+    ]
+
+
+def superseded_row(version: ResourceVersion) -> Row:
+    """The version before."""
+    return (plain(version.client), version.type, plain(version.id), version.version - 1, 0)
+
+
+def _unless_row(version: ResourceVersion) -> Row:
+    places: list[SqlValue] = []
+    for condition in version.unless:
+        places += [condition.name, orjson.dumps([plain(token) for token in condition.tokens]).decode()]
+    if len(version.unless) > MAX_UNLESS:
+        raise ValueError("more conditions than a conditional create has places for")
+    return (*resource_row(version), *places, *[None] * 2 * (MAX_UNLESS - len(version.unless)))
+
+
+def _lock_row(version: ResourceVersion) -> Row:
+    """A number for the client and type."""
+    digest = sha256(orjson.dumps([plain(version.client), version.type])).digest()
+    return (int.from_bytes(digest[:8], "big", signed=True),)
+
+
+def _resources(versions: Sequence[ResourceVersion], into: Batch) -> None:
+    conditional = [version for version in versions if version.unless]
+    _add(into, writes.RESOURCES_LOCKED, [_lock_row(version) for version in conditional])
+    _add(into, writes.RESOURCE_VALUES, [row for version in versions for row in value_rows(version)])
+    _add(into, writes.RESOURCES, [resource_row(version) for version in versions if not version.unless])
+    _add(into, writes.RESOURCES_UNLESS, [_unless_row(version) for version in conditional])
+    later = [version for version in versions if version.version > 1]
+    _add(into, writes.RESOURCES_SUPERSEDED, [superseded_row(version) for version in later])
 
 
 def _outcome_row(outcome: MessageOutcome) -> Row:
@@ -231,11 +263,19 @@ def _hold_change(hold: Hold, key: str) -> Row:
 def _query_row(query: Query, key: str) -> Row:
     provider = plain(query.draft.provider)
     changed, look = micros(query.changed), micros_or_none(query.look)
-    return (query.id, query.number, key, provider, query.status.value, changed, look, _body(query))
+    people = (plain(query.asked_by), plain_or_none(query.answered_by))
+    return (query.id, query.number, key, provider, query.status.value, changed, look, _body(query), *people)
 
 
 def _query_change(query: Query, key: str) -> Row:
-    return (query.id, key, query.status.value, micros(query.changed), micros_or_none(query.look), _body(query))
+    changed, look = micros(query.changed), micros_or_none(query.look)
+    return (query.id, key, query.status.value, changed, look, _body(query), plain_or_none(query.answered_by))
+
+
+def _query_versions(new: Sequence[Query], changed: Sequence[tuple[Query, Query]]) -> list[Row]:
+    """What can be read as a version of its own. When the clock looks at a query next is no part of it."""
+    after = [query for before, query in changed if query.version != before.version]
+    return [(query.id, query.version, _body(query)) for query in (*new, *after)]
 
 
 def _query_delivery_row(row: QueryDelivery) -> Row:
@@ -346,6 +386,7 @@ def _case(change: CaseChange, changed_at: int, into: Batch) -> None:
     new_queries, queries = _differing(before.queries, after.queries)
     _add(into, writes.NEW_QUERIES, [_query_row(query, key) for query in new_queries])
     _add(into, writes.QUERIES, [_query_change(query, key) for _, query in queries])
+    _add(into, writes.QUERY_VERSIONS, _query_versions(new_queries, queries))
     decisions = _immutable(before.decisions, after.decisions)
     _add(into, writes.DECISIONS, [(decision.id, key, _body(decision)) for decision in decisions])
     if after.draws is not before.draws:
@@ -371,7 +412,7 @@ def step_rows(step: Step, now: datetime) -> Batch:
     rows: Batch = {}
     _add(rows, writes.MESSAGES, [message_row(message) for message in step.messages])
     _add(rows, writes.PAYLOADS, [payload_row(message) for message in step.messages])
-    _add(rows, writes.RESOURCES, [resource_row(version) for version in step.resources])
+    _resources(step.resources, rows)
     _add(rows, writes.OUTCOMES, [_outcome_row(outcome) for outcome in step.outcomes])
     _add(rows, writes.MESSAGE_NUMBERS, [row for outcome in step.outcomes for row in _number_rows(outcome)])
     _add(rows, writes.CONTENTS, [_content_row(key, content) for key, content in step.contents])
@@ -388,6 +429,9 @@ def step_rows(step: Step, now: datetime) -> Batch:
     _add(rows, writes.RESUMPTIONS, [(plain(destination),) for destination in step.resumptions])
     _upkeep(step, rows)
     _access(step, rows)
+    _fetches(step, rows)
+    for write, exports in export_rows(step):
+        _add(rows, write, exports)
     _add(rows, writes.EVENTS, [event_row(event) for event in step.events])
     return rows
 
@@ -399,6 +443,8 @@ def _upkeep(step: Step, into: Batch) -> None:
     _add(into, writes.MESSAGES_PRUNED, [(one.id, one.state.value, one.reason) for one in step.pruned])
     _add(into, writes.PAYLOADS_PRUNED, [(one.id, b"") for one in step.pruned])
     _add(into, writes.NUMBERS_PRUNED, [(one.id,) for one in step.pruned])
+    _add(into, writes.VALUES_PRUNED, [(one.id,) for one in step.pruned])
+    _add(into, writes.RESOURCES_PRUNED, [(one.id, 0) for one in step.pruned])
     _add(into, writes.ENCOUNTERS_PRUNED, [(one.key, one.version, micros(one.at)) for one in step.pruned_encounters])
 
 
@@ -412,6 +458,18 @@ def _access(step: Step, into: Batch) -> None:
         writes.ACCESS_TOKENS,
         [(t.digest, plain(t.client), plain(t.scope), micros(t.expires)) for t in step.access_tokens],
     )
+
+
+def _fetches(step: Step, into: Batch) -> None:
+    newest = {(fetch.client, fetch.id): fetch for fetch in step.fetches}
+    rows = [(plain(f.client), plain(f.id), *_fetch_row(f)) for f in newest.values()]
+    _add(into, writes.FETCHES, [*rows])
+    moves = [(plain(b.client), plain(b.id), b.state.value, b.attempts, *_fetch_row(a)) for b, a in step.fetch_moves]
+    _add(into, writes.FETCHES_MOVED, [*moves])
+
+
+def _fetch_row(fetch: Fetch) -> tuple[str, int, int, bytes]:
+    return fetch.state.value, fetch.attempts, micros(fetch.due), fetch_body(fetch)
 
 
 def seal_rows(seal: Seal, blocks: Sequence[LeafBlock]) -> Batch:

@@ -56,7 +56,14 @@ def test_values_are_checked_as_by_the_constructor(line: Line) -> None:
 @given(lines)
 def test_it_is_written_as_pydantic_writes_it(line: Line) -> None:
     assert line.as_json() == line.model_dump_json(exclude_none=True).encode()
-    assert line.as_json(defaults=False) == line.model_dump_json(exclude_defaults=True).encode()
+    assert Line.model_validate_json(line.as_json()) == line
+
+
+@given(lines)
+def test_what_was_not_said_has_its_default(line: Line) -> None:
+    said = {name: getattr(line, name) for name in line.model_fields_set}
+    assert Line.unchecked(said) == line
+    assert list(vars(Line.unchecked(said))) == list(Line.model_fields)
 
 
 def test_a_record_made_without_a_check_is_frozen() -> None:

@@ -101,7 +101,7 @@ async def test_the_writer_commits_durably(path: Path) -> None:
     store = await opened(path)
     writer = connect(path, None)
     settings = {name: writer.pragma(name) for name in ("journal_mode", "synchronous", "foreign_keys", "page_size")}
-    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "page_size": 8192}
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "page_size": 4096}
     writer.close()
     await store.close()
 
@@ -241,7 +241,8 @@ async def test_each_write_finds_its_rows_by_an_index() -> None:
     for write in writes.IN_ORDER:
         marks = max(int(part.split(",")[0].split()[0]) for part in write.sqlite.split("?")[1:])
         plan = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + write.sqlite, (None,) * marks)]
-        assert not [step for step in plan if step.startswith("SCAN") and "CONSTANT" not in step], (write.name, plan)
+        walks = [s for s in plan if s.startswith("SCAN") and "CONSTANT" not in s and "json_each" not in s]
+        assert not walks, (write.name, plan)
     await store.close()
 
 

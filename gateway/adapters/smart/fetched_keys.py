@@ -8,17 +8,15 @@ connected to), without redirects, for a few seconds and a few kilobytes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import cache
 
 import httpcore
 
 from gateway.access.keys import LARGEST_SET, KeyFault, KeySet, PublicKey
+from gateway.adapters.checked_network import HTTP_FAULTS, CheckedNetwork, NotPublic
 from gateway.clock import Clock
 from gateway.logs import logger
 from gateway.registrations import KeysUnreachable
@@ -33,62 +31,9 @@ STALE = timedelta(hours=1)
 PATIENCE = timedelta(seconds=60)
 """Between two requests, whatever comes: an unknown key or a fault is no reason to ask more often."""
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Fetch = Callable[[str], Awaitable[bytes]]
 
-
-def is_public(address: Address) -> bool:
-    """Whether the address is of the public network, also the one that an IPv6 address may carry within."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is not None and not is_public(inner):
-            return False
-        if address in _NAT64 and not is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)):
-            return False
-    return address.is_global and not address.is_multicast
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-
-async def resolved(host: str, port: int) -> Sequence[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(one[4][0]) for one in found]
-
-
-class CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to a name only when every address that it has may be connected to, and then to one of these."""
-
-    def __init__(self, resolve: Resolve = resolved, may: Callable[[Address], bool] = is_public) -> None:
-        self._resolve = resolve
-        self._may = may
-        self._network = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own interface
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        found = [ipaddress.ip_address(text.partition("%")[0]) for text in await self._resolve(host, port)]
-        if not found or not all(self._may(address) for address in found):
-            raise KeysUnreachable("the address is not one of the public network")
-        for address in found[:-1]:
-            with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
-        return await self._network.connect_tcp(str(found[-1]), port, timeout, local_address, socket_options)
-
-
 _HEADERS = [("Accept", "application/json"), ("Accept-Encoding", "identity"), ("User-Agent", "coding-review-gateway")]
-_FAULTS = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
-)
 
 
 async def fetch(url: str, network: httpcore.AsyncNetworkBackend, context: ssl.SSLContext) -> bytes:
@@ -102,7 +47,9 @@ async def fetch(url: str, network: httpcore.AsyncNetworkBackend, context: ssl.SS
             return await _body(answer)
     except TimeoutError:
         raise KeysUnreachable("there was no whole answer in time") from None
-    except (*_FAULTS, OSError, ValueError) as error:
+    except NotPublic as fault:
+        raise KeysUnreachable(str(fault)) from None
+    except (*HTTP_FAULTS, OSError, ValueError) as error:
         raise KeysUnreachable(f"there was no answer: {type(error).__name__}") from None
 
 

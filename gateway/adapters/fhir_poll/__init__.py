@@ -1,0 +1,1 @@
+"""EHRs' FHIR servers that are polled: what has changed there is kept as if the EHR had sent it."""

@@ -54,6 +54,14 @@ class Action(StrEnum):
     GATEWAY_STOPPED = "gateway.stopped"
     ACCESS_REFUSED = "access.refused"
     ACCESS_GRANTED = "access.granted"
+    RESOURCE_READ = "resource.read"
+    RESOURCE_VERSION_READ = "resource.version-read"
+    RESOURCE_HISTORY_READ = "resource.history-read"
+    RESOURCES_HISTORY_READ = "resources.history-read"
+    RESOURCES_SEARCHED = "resource.searched"
+    OPERATION_CALLED = "operation.called"
+    REQUEST_FAILED = "request.failed"
+    DESK_READ = "desk.read"
 
 
 @dataclass(frozen=True, slots=True)

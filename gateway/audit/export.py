@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import orjson
 
@@ -28,7 +28,9 @@ class Placed(Protocol):
     def event(self) -> Event: ...
 
 
-ToResource = Callable[[Placed], Mapping[str, object]]
+PlacedT = TypeVar("PlacedT", bound=Placed)
+
+ToResource = Callable[[PlacedT], Mapping[str, object]]
 """What makes an event a resource, as FHIR's AuditEvent."""
 
 
@@ -53,7 +55,7 @@ def csv_line(placed: Placed) -> str:
     return _row(said)
 
 
-def ndjson_line(placed: Placed, to_resource: ToResource) -> bytes:
+def ndjson_line(placed: PlacedT, to_resource: ToResource[PlacedT]) -> bytes:
     """One line of JSON with its end."""
     return orjson.dumps(to_resource(placed), option=orjson.OPT_APPEND_NEWLINE)
 
@@ -65,7 +67,7 @@ async def as_csv(events: AsyncIterable[Placed]) -> AsyncIterator[str]:
         yield csv_line(placed)
 
 
-async def as_ndjson(events: AsyncIterable[Placed], to_resource: ToResource) -> AsyncIterator[bytes]:
+async def as_ndjson(events: AsyncIterable[PlacedT], to_resource: ToResource[PlacedT]) -> AsyncIterator[bytes]:
     """A line for each event."""
     async for placed in events:
         yield ndjson_line(placed, to_resource)

@@ -13,6 +13,7 @@ from gateway.cli import (
     desk,
     destinations,
     differing,
+    loading,
     messages,
     operation,
     queries,
@@ -34,12 +35,14 @@ app.command()(desk.approve)
 app.command("return")(desk.return_to_coder)
 app.command()(desk.resolve)
 app.command()(desk.ask)
+app.add_typer(queries.app, name="queries", help="List provider queries.")
 app.command()(queries.query_templates)
 app.command()(queries.query_report)
 app.command()(desk.settle)
 app.command()(destinations.destinations)
 app.command()(destinations.suspend)
 app.command()(destinations.resume)
+app.command()(loading.load)
 app.command("try")(trying.try_)
 app.command()(conformance.conformance)
 app.command()(messages.quarantine)

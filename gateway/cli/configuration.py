@@ -19,6 +19,7 @@ from gateway.config import Config
 from gateway.pruning import Pruned, Pruning
 from gateway.restoring import NotRestorable, Restoration
 from gateway.settings import ConfigErrors, load
+from gateway.settings.written import Named, files_of
 from gateway.store.interface import Store
 from gateway.store.upkeep import ConfigurationVersion, VersionState
 from gateway.versions import Versions, difference
@@ -126,8 +127,9 @@ def _tell_pruned(done: Pruned, what: str) -> None:
 
 
 def _tell_taken(taken: dict[str, Any]) -> None:
-    changed = ", ".join(taken["changed"]) or "nothing in gateway.yaml"
-    typer.echo(f"version {taken['version']} is in force; changed: {changed}")
+    files = ", ".join(taken["files"]) or "no file"
+    settings = f" (in gateway.yaml: {', '.join(taken['changed'])})" if taken["changed"] else ""
+    typer.echo(f"version {taken['version']} is in force; changed: {files}{settings}")
     if taken["kept"] is not None:
         typer.echo(f"what stood in the files is kept as version {taken['kept']}")
     for copy in taken["copies"]:
@@ -163,12 +165,16 @@ def _settings(config: Path, store: str | None) -> Config:
     return Config.model_validate({"store": store, **({"store_key": key} if key else {})})
 
 
-def _roll_back_offline(number: int | None, config: Path, store: str | None) -> None:
+def _named(config: Path) -> Named:
+    """The other files that it names, whether or not it is in order."""
     try:
-        known = [path for path in (load(config, os.environ).review,) if path is not None]
+        return Named.by(load(config, os.environ))
     except ConfigErrors as errors:
-        known = [path for path in (errors.review,) if path is not None]
-    files = Restoration(config, os.environ, known)
+        return errors.named
+
+
+def _roll_back_offline(number: int | None, config: Path, store: str | None) -> None:
+    files = Restoration(config, os.environ, files_of(config.absolute(), _named(config)))
 
     async def work(opened: Store) -> str:
         node = settings.node

@@ -41,8 +41,8 @@ def conformance(
     from conformance import report_html, report_junit, report_text
 
     settings = read_config(config)
-    if feed not in {each.name for each in settings.feeds}:
-        fail(f"there is no HL7 v2 feed {feed}; there are {', '.join(f.name for f in settings.feeds) or 'none'}", 2)
+    if feed not in {each.name for each in settings.hl7_feeds}:
+        fail(f"there is no HL7 v2 feed {feed}; there are {', '.join(f.name for f in settings.hl7_feeds) or 'none'}", 2)
     try:
         rules, read = load_rules(settings), [hl7_messages(path) for path in files]
     except (RulesFault, UnreadableFile) as fault:

@@ -42,8 +42,8 @@ def diff(
     settings = read_config(config)
     now = datetime.now(UTC)
     begin = moment(since, now)
-    if begin is None or feed not in {each.name for each in settings.feeds}:
-        fail(f"there is no HL7 v2 feed {feed}; there are {', '.join(f.name for f in settings.feeds) or 'none'}", 2)
+    if begin is None or feed not in {each.name for each in settings.hl7_feeds}:
+        fail(f"there is no HL7 v2 feed {feed}; there are {', '.join(f.name for f in settings.hl7_feeds) or 'none'}", 2)
     try:
         rules = load_rules(settings)
         dialect = load_dialects(settings.dialects, mapping)[mapping.stem]

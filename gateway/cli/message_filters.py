@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -36,29 +38,47 @@ MOST_REQUESTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What was typed."""
+    """What was typed: the options of each command that is `filtered`, and parameters of /api/messages."""
 
-    state: MessageState | None = None
-    feed: str | None = None
-    type: str | None = None
-    control: str | None = None
-    encounter: str | None = None
-    number: str | None = None
-    rule: str | None = None
-    since: str | None = None
-    until: str | None = None
-    text: str | None = None
+    state: State = None
+    feed: Feed = None
+    type: Type = None
+    control: Control = None
+    encounter: Encounter = None
+    number: Number = None
+    rule: Rule = None
+    since: Since = None
+    until: Until = None
+    text: Text = None
 
     def query(self) -> dict[str, str]:
         """The parameters of /api/messages. Ends the command when a moment is none."""
         now = datetime.now(UTC)
         moments = {"since": moment(self.since, now), "until": moment(self.until, now)}
-        words = {name: getattr(self, name) for name in _WORDS}
-        said = {name: str(value) for name, value in words.items() if value is not None}
+        typed = {each.name: getattr(self, each.name) for each in fields(self)}
+        said = {name: str(value) for name, value in typed.items() if value is not None}
         return said | {name: at.isoformat() for name, at in moments.items() if at is not None}
 
 
-_WORDS = ("state", "feed", "type", "control", "encounter", "number", "rule", "text")
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameter `filters` is read from options of its own, one for each field of Filters."""
+    names = [each.name for each in fields(Filters)]
+
+    @wraps(command)
+    def typed(**said: Any) -> None:
+        filters = Filters(**{name: said.pop(name) for name in names})
+        command(filters=filters, **said)
+
+    hints = get_type_hints(command, include_extras=True) | get_type_hints(Filters, include_extras=True)
+    asked = signature(command).parameters
+    shown = [each for name in asked for each in (names if name == "filters" else [name])]
+    defaults = {name: asked[name].default if name in asked else None for name in shown}
+    parameters = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=hints[name]) for name in shown
+    ]
+    typed.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    typed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return typed
 
 
 @dataclass(slots=True)

@@ -12,10 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from gateway.cli import message_filters as by
 from gateway.cli import tables
 from gateway.cli.calling import call, fetch
-from gateway.cli.message_filters import Filters, Search
+from gateway.cli.message_filters import Filters, Search, filtered
 from gateway.cli.options import DEFAULT_URL, Url, fail
 from gateway.message import MESSAGE_TRANSITIONS
 
@@ -28,18 +27,10 @@ _REPLAYABLE = {str(state) for state, move in MESSAGE_TRANSITIONS if move == "rep
 
 
 @app.callback()
+@filtered
 def messages(
     context: typer.Context,
-    state: by.State = None,
-    feed: by.Feed = None,
-    type: by.Type = None,
-    control: by.Control = None,
-    encounter: by.Encounter = None,
-    number: by.Number = None,
-    rule: by.Rule = None,
-    since: by.Since = None,
-    until: by.Until = None,
-    text: by.Text = None,
+    filters: Filters,
     before: Annotated[str | None, typer.Option(help="Go on where the list before ended.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     as_json: AsJson = False,
@@ -48,7 +39,6 @@ def messages(
     """Find messages, newest first. Shows no contents; each search is audited."""
     if context.invoked_subcommand is not None:
         return
-    filters = Filters(state, feed, type, control, encounter, number, rule, since, until, text)
     search = Search(url, filters.query(), before)
     found = list(search.messages(limit))
     if as_json:
@@ -111,23 +101,15 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 @app.command()
+@filtered
 def replay(
+    filters: Filters,
     ids: Annotated[list[int] | None, typer.Argument(help="The messages to take again.")] = None,
-    state: by.State = None,
-    feed: by.Feed = None,
-    type: by.Type = None,
-    control: by.Control = None,
-    encounter: by.Encounter = None,
-    number: by.Number = None,
-    rule: by.Rule = None,
-    since: by.Since = None,
-    until: by.Until = None,
-    text: by.Text = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be taken again, and do nothing.")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Take messages again, by their ids or by what they are found by. Each is a new attempt, linked to its original."""
-    query = Filters(state, feed, type, control, encounter, number, rule, since, until, text).query()
+    query = filters.query()
     if bool(ids) is bool(query):
         fail("name the messages, or say what they are found by: --state set-aside --feed NAME", 2)
     if ids and not dry_run:
@@ -175,10 +157,10 @@ def quarantine(as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     columns = ("feed", "rule", "count", "oldest", "newest", "examples", "reason")
     tables.show(columns, [_group(group) for group in groups], whole={"rule"})
     if groups:
-        typer.echo("\nlook into one: gateway messages show ID --payload\nonce it is mended, take a group again:")
+        typer.echo("\nlook into one: gateway messages show ID --payload\nonce mended, take a group again:", err=True)
     for group in groups:
         words = ("--state", "set-aside", "--feed", group["feed"], "--rule", group["rule"])
-        typer.echo(f"  gateway messages replay {shlex.join(words)}")
+        typer.echo(f"  gateway messages replay {shlex.join(words)}", err=True)
 
 
 def _group(group: dict[str, Any]) -> tuple[str, ...]:

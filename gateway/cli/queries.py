@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from gateway import yamlfile
 from gateway.cli import tables
 from gateway.cli.calling import call
 from gateway.cli.options import DEFAULT_URL, Url, fail
+
+app = typer.Typer(no_args_is_help=True)
 
 _TEMPLATE, _ANSWER = "template", "answer"
 
@@ -43,6 +46,44 @@ def _show_draft(told: dict[str, Any]) -> None:
         typer.echo(breach, err=True)
     if told["breaches"]:
         raise typer.Exit(1)
+
+
+class State(StrEnum):
+    OPEN = "open"
+    OVERDUE = "overdue"
+    ANSWERED = "answered"
+    OVER = "over"
+
+
+@app.command("list")
+def listed(
+    state: Annotated[State | None, typer.Option(help="Only these; overdue: open though their day is over.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only queries to this provider, by NPI.")] = None,
+    encounter: Annotated[str | None, typer.Option(help="Only queries about this encounter, by its key.")] = None,
+    after: Annotated[str | None, typer.Option(help="Go on where the list before ended.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """List provider queries, the oldest first."""
+    said = {"state": state, "provider": provider, "encounter": encounter, "after": after, "limit": str(limit)}
+    told = call(url, "GET", "/api/queries", query={name: str(value) for name, value in said.items() if value})
+    if as_json:
+        Console().print_json(data=told)
+        return
+    tables.show(_COLUMNS, [_row(item) for item in told["items"]], whole={"id", "encounter"})
+    if told["next"] is not None:
+        typer.echo(f"there are more: --after {told['next']}", err=True)
+
+
+_COLUMNS = ("id", "encounter", "provider", "status", "asked", "due", "answered", "reminded", "title")
+
+
+def _row(item: dict[str, Any]) -> tuple[str, ...]:
+    due = item["due"][:10] + (" OVERDUE" if item["overdue"] else "")
+    answered = (item["answered"] or "")[:10]
+    head = (item["id"], item["encounter"], item["provider"], item["status"], item["asked"][:10])
+    return (*head, due, answered, str(item["reminders"]), item["title"])
 
 
 def query_templates(

@@ -1,9 +1,12 @@
-"""Tables on any terminal: nothing is cut. What people copy into the next command stands on one line."""
+"""Tables. On a terminal nothing is cut, and what people copy into the next command stands on one line. To a file or
+another program go plain lines: a line of names, then a line a row, tabs between the cells.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import typer
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -17,18 +20,32 @@ _NARROWER = ((2, 10), (1, 10), (1, 6))
 def show(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Collection[str]) -> None:
     """Print the rows. The columns in `whole` are never folded; the others are when the terminal is too narrow.
 
-    What goes to a file or another program is not folded at all.
+    Without rows `nothing found` is told, beside the output.
     """
     shown = [[printable(cell) for cell in row] for row in rows]
+    if not Console().is_terminal:
+        for line in (columns, *shown):
+            typer.echo("\t".join(_on_one_line(cell) for cell in line))
+    elif shown:
+        _on_terminal(columns, shown, whole, Console().width)
+    if not shown:
+        typer.echo("nothing found", err=True)
+
+
+def _on_one_line(cell: str) -> str:
+    """Tabs are gone by then: they are not printable."""
+    return "; ".join(cell.split("\n"))
+
+
+def _on_terminal(columns: Sequence[str], shown: Sequence[Sequence[str]], whole: Collection[str], room: int) -> None:
     cells = dict(zip(columns, zip(columns, *shown, strict=True), strict=True))
-    room = Console().width if Console().is_terminal else None
     widths, gap = _fitted(cells, whole, room)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0))
     for name, width in zip(columns, widths, strict=True):
         table.add_column(name, width=width, overflow="fold")
     for row in shown:
         table.add_row(*map(Text, row))
-    Console(width=max(room or 0, sum(widths) + gap * len(widths))).print(table)
+    Console(width=max(room, sum(widths) + gap * len(widths))).print(table)
 
 
 def printable(cell: str) -> str:
@@ -36,13 +53,11 @@ def printable(cell: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in cell)
 
 
-def _fitted(cells: dict[str, tuple[str, ...]], whole: Collection[str], room: int | None) -> tuple[list[int], int]:
+def _fitted(cells: dict[str, tuple[str, ...]], whole: Collection[str], room: int) -> tuple[list[int], int]:
     """The columns' widths and the space between them. Wider than the terminal only if there is no other way."""
     natural = [_longest(column, "\n") for column in cells.values()]
     words = [_longest(column, None) for column in cells.values()]
     gap, least = _NARROWER[0][0], natural
-    if room is None:
-        return natural, gap
     for gap, narrow in _NARROWER:
         folded = [max(min(word, narrow), _longest((name,), None)) for name, word in zip(cells, words, strict=True)]
         least = [width if name in whole else fold for name, width, fold in zip(cells, natural, folded, strict=True)]

@@ -40,6 +40,9 @@ def _show(one: Tried) -> None:
     typer.echo(tables.printable(head))
     if one.reason:
         typer.echo(f"reason: {one.reason}")
+    if one.numbers:
+        typer.echo("numbers that it has: say in the dialect's fields.visit, or by the feed's key, which one counts")
+        tables.show(("place", "number"), [(v.place, v.value or "") for v in one.numbers], whole={"place"})
     if one.segments:
         typer.echo("read: " + " ".join(f"{n}*{c}" if c > 1 else n for n, c in one.segments))
     if one.values:

@@ -60,8 +60,9 @@ def try_(
 
 def _read(settings: Config, name: str, files: Sequence[Path]) -> list[Messages] | list[Resources]:
     """The files' contents, in the form that the feed or client sends. Ends the command when there is no such one."""
-    feeds = {feed.name for feed in settings.feeds}
+    feeds = {feed.name for feed in settings.hl7_feeds}
     clients = {client.name for client in settings.clients if Role.FEED in client.roles}
+    clients |= {feed.name for feed in settings.polled_feeds}
     if name not in feeds | clients:
         fail(f"there is no feed {name}; there are {', '.join(sorted(feeds | clients)) or 'none'}", 2)
     if name in feeds:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from pydantic import Field
 
 from gateway.access.roles import Permission
-from gateway.adapters.desk.asking import actor, moment, refusals_told, text
+from gateway.adapters.desk.asking import INSTANT, TEXT, actor, moment, refusals_told, text
 from gateway.adapters.desk.models import Id, View
 from gateway.adapters.http.body import parsed
 from gateway.adapters.http.exchange import Answer, Call, Fault, told
@@ -117,14 +117,14 @@ class AnalysisApi:
         return (
             Route("GET", one + "/explanation", p.ENCOUNTER_READ, self.explain,
                   "Where an encounter's values come from; reading it is audited",
-                  gives=ExplanationView, query=_EXPLANATION),
+                  gives=ExplanationView, query=_EXPLANATION, refuses=(404, 409)),
             Route("POST", one + "/rebuild", p.MESSAGE_REPLAY, self.rebuild,
                   "Make the encounter again of its messages, by the mappings in force",
-                  gives=RebuiltView, max_body=MAX_BODY),
+                  gives=RebuiltView, max_body=MAX_BODY, refuses=(404, 409)),
             Route("GET", "/api/codes", p.CODES_READ, self.entries, "A feed's code tables",
-                  gives=EntriesView, query=_ENTRIES),
+                  gives=EntriesView, query=_ENTRIES, refuses=(404,)),
             Route("PUT", "/api/codes", p.CODES_MAP, self.map_code, "Say what a sender's code means",
-                  takes=Mapping, gives=MappedView, max_body=MAX_BODY),
+                  takes=Mapping, gives=MappedView, max_body=MAX_BODY, refuses=(409,)),
             Route("GET", "/api/codes/unmapped", p.CODES_READ, self.unmapped,
                   "Codes that no table has, those that most encounters wait for first", gives=UnmappedListView),
             Route("GET", "/api/charges", p.CHARGES_READ, self.charges,
@@ -149,8 +149,11 @@ class AnalysisApi:
         feed = text(call, "feed")
         if feed is None:
             raise Fault(400, "Name the feed whose tables you want", where="feed")
-        with refusals_told(), _told():
-            found = await self._tables.entries(feed, text(call, "table"), text(call, "value"))
+        with refusals_told():
+            try:
+                found = await self._tables.entries(feed, text(call, "table"), text(call, "value"))
+            except NoSuchEntry as wrong:
+                raise Fault(404, str(wrong), where="feed") from None
         return told(EntriesView(items=tuple(map(EntryView.model_validate, found))))
 
     async def map_code(self, call: Call) -> Answer:
@@ -188,13 +191,12 @@ def _told() -> Iterator[None]:
 
 _EXPLANATION = (Parameter("field", "As visit.discharged, charges[0] or charges[T1].code; everything when left out"),)
 _ENTRIES = (
-    Parameter("feed", "The feed's name"),
-    Parameter("table", "Only this table, as procedure_system or charge_codes"),
-    Parameter("value", "Only the sender's codes that mean this"),
+    Parameter("feed", "The feed's name", TEXT, required=True),
+    Parameter("table", "Only this table, as procedure_system or charge_codes", TEXT),
+    Parameter("value", "Only the sender's codes that mean this", TEXT),
 )
-_INSTANT = {"type": "string", "format": "date-time"}
 _CHARGES = (
-    Parameter("since", "Received from this instant on", _INSTANT),
-    Parameter("until", "Received before this instant", _INSTANT),
-    Parameter("feed", "Only this feed"),
+    Parameter("since", "Received from this instant on", INSTANT, required=True),
+    Parameter("until", "Received before this instant", INSTANT),
+    Parameter("feed", "Only this feed", TEXT),
 )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Protocol
 
-import orjson
-
-from gateway import __version__
 from gateway.access.roles import Permission
-from gateway.adapters.desk.asking import actor, moment, number, path_id, refusals_told, words
+from gateway.adapters.desk.asking import (
+    INSTANT,
+    actor,
+    moment,
+    path_id,
+    refusals_told,
+    some_of,
+    up_to,
+    words,
+)
 from gateway.adapters.desk.models import (
     Approval,
     DeliveryView,
@@ -23,10 +29,10 @@ from gateway.adapters.desk.models import (
     WorkItemView,
     WorklistView,
 )
-from gateway.adapters.desk.openapi import openapi
 from gateway.adapters.http.body import parsed
 from gateway.adapters.http.exchange import NDJSON, Answer, Call, told
-from gateway.adapters.http.routing import PUBLIC, Parameter, Route
+from gateway.adapters.http.parameters import number
+from gateway.adapters.http.routing import Parameter, Route
 from gateway.desk.desk import Desk, Dossier, Filters, Ruling
 from gateway.desk.queries import QueryDesk
 from gateway.desk.settling import Settling
@@ -35,12 +41,6 @@ from gateway.review.model import HoldKind, Query, QueryDraft, Stage
 MAX_BODY = 256 * 1024
 PAGE = 50
 MAX_PAGE = 200
-
-
-class Served(Protocol):
-    """A part of /api that has routes of its own."""
-
-    def routes(self) -> tuple[Route, ...]: ...
 
 
 class Trail(Protocol):
@@ -52,32 +52,17 @@ class Trail(Protocol):
 
 
 class DeskApi:
-    """The routes of /api."""
+    """The routes of /api for people who decide."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        queries: QueryDesk,
-        settling: Settling,
-        messages: Served,
-        trail: Trail,
-        also: Sequence[Served] = (),
-    ) -> None:
+    def __init__(self, desk: Desk, queries: QueryDesk, settling: Settling, trail: Trail) -> None:
         self._desk = desk
         self._queries = queries
         self._settling = settling
-        self._messages = messages
         self._trail = trail
-        self._also = also
-        self._description = b""
 
     def routes(self) -> tuple[Route, ...]:
-        """All of them. The description is made here, once."""
-        others = (route for part in (self._messages, *self._also) for route in part.routes())
-        parts = (*self._encounter_routes(), *others, self._trail_route())
-        routes = (*parts, self._description_route())
-        self._description = orjson.dumps(openapi(routes, title="Coding review gateway: the desk", version=__version__))
-        return routes
+        """All of them."""
+        return (*self._encounter_routes(), self._trail_route())
 
     def _encounter_routes(self) -> tuple[Route, ...]:
         one = "/api/encounters/{key}"
@@ -88,31 +73,29 @@ class DeskApi:
                 gives=WorklistView, query=_WORKLIST,
             ),
             Route("GET", one, p.ENCOUNTER_READ, self.encounter, "An encounter with all that was found and decided",
-                  gives=EncounterView),
-            Route("GET", one + "/documents/{id}", p.ENCOUNTER_READ, self.document, "A document's content",
-                  produces="application/octet-stream"),
+                  gives=EncounterView, refuses=(404,)),
+            Route("GET", one + "/documents/{document}", p.ENCOUNTER_READ, self.document,
+                  "A document's content, of the kind that its sender said", produces="*/*", refuses=(404,)),
             Route("POST", one + "/approve", p.APPROVE, self.approve, "Approve exactly what the fingerprint names",
-                  takes=Approval, gives=RulingView, max_body=MAX_BODY),
+                  takes=Approval, gives=RulingView, max_body=MAX_BODY, refuses=(404, 409)),
             Route("POST", one + "/return", p.RETURN, self.return_to_coder, "Return to the coder with feedback",
-                  takes=ReturnToCoder, gives=RulingView, max_body=MAX_BODY),
+                  takes=ReturnToCoder, gives=RulingView, max_body=MAX_BODY, refuses=(404, 409)),
             Route("POST", one + "/holds/{id}/resolve", p.HOLD_RESOLVE, self.resolve, "End one hold, for a reason",
-                  takes=Resolution, gives=RulingView, max_body=MAX_BODY),
+                  takes=Resolution, gives=RulingView, max_body=MAX_BODY, refuses=(404, 409)),
             Route("POST", one + "/queries", p.QUERY_ASK, self.ask, "Ask the provider a query",
-                  takes=QueryDraft, gives=RulingView, status=201, max_body=MAX_BODY),
+                  takes=QueryDraft, gives=RulingView, status=201, max_body=MAX_BODY, refuses=(404, 409)),
             Route("GET", "/api/queries/{id}", p.QUERY_READ, self.query, "A query with its status and answer",
-                  gives=QueryView),
+                  gives=QueryView, refuses=(404,)),
             Route("POST", "/api/queries/{id}/withdraw", p.QUERY_ASK, self.withdraw, "Take back a query",
-                  takes=Resolution, gives=RulingView, max_body=MAX_BODY),
+                  takes=Resolution, gives=RulingView, max_body=MAX_BODY, refuses=(404, 409)),
             Route("POST", "/api/deliveries/{id}/settle", p.DELIVERY_RESOLVE, self.settle,
-                  "Say what became of a delivery", takes=Settlement, gives=DeliveryView, max_body=MAX_BODY),
+                  "Say what became of a delivery", takes=Settlement, gives=DeliveryView, max_body=MAX_BODY,
+                  refuses=(404, 409)),
         )  # fmt: skip
 
     def _trail_route(self) -> Route:
         return Route("GET", "/api/audit/events", Permission.AUDIT_READ, self.events, "The audit trail, an event a line",
                      produces=NDJSON, query=_EVENTS)  # fmt: skip
-
-    def _description_route(self) -> Route:
-        return Route("GET", "/api/openapi.json", PUBLIC, self.description, "This description; it holds no data")
 
     async def worklist(self, call: Call) -> Answer:
         limit = number(call, "limit", PAGE, MAX_PAGE)
@@ -130,7 +113,7 @@ class DeskApi:
     async def document(self, call: Call) -> Answer:
         """The bytes as they were received, never to be shown by a browser as a page of ours."""
         with refusals_told():
-            _, content = await self._desk.document(call.params["key"], call.params["id"], call.who)
+            _, content = await self._desk.document(call.params["key"], call.params["document"], call.who)
         headers = {
             "Content-Disposition": "attachment",
             "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -182,19 +165,16 @@ class DeskApi:
         lines = self._trail.export(actor(call.who), encounter=call.query.get("encounter"), since=moment(call, "since"))
         return Answer(200, lines, NDJSON)
 
-    async def description(self, call: Call) -> Answer:
-        return Answer(200, self._description)
-
 
 _WORKLIST = (
-    Parameter("stage", "One of the stages, or several separated by commas"),
-    Parameter("hold", "A kind of open hold, or several separated by commas"),
+    Parameter("stage", "One of the stages, or several separated by commas", some_of(stage.value for stage in Stage)),
+    Parameter("hold", "A kind of open hold, or several separated by commas", some_of(kind.value for kind in HoldKind)),
     Parameter("after", "The last key of the page before"),
-    Parameter("limit", f"At most {MAX_PAGE}", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
+    Parameter("limit", f"At most {MAX_PAGE}", up_to(MAX_PAGE)),
 )
 _EVENTS = (
     Parameter("encounter", "Only events about this encounter"),
-    Parameter("since", "Only events since this instant", {"type": "string", "format": "date-time"}),
+    Parameter("since", "Only events since this instant", INSTANT),
 )
 
 

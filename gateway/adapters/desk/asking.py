@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from gateway.adapters.desk.models import ID_PATTERN
 from gateway.adapters.http.exchange import Call, Caller, Fault, own_id
 from gateway.desk.refusals import Reason, Refusal
 from gateway.store.interface import StoreFault
+
+LONGEST = 200
+"""Characters of a text in an address."""
+
+TEXT: Mapping[str, object] = {"type": "string", "maxLength": LONGEST}
+INSTANT: Mapping[str, object] = {"type": "string", "format": "date-time"}
+IDENTITY: Mapping[str, object] = {"type": "string", "pattern": ID_PATTERN}
+
+
+def up_to(most: int) -> Mapping[str, object]:
+    """A number from 1 to `most`."""
+    return {"type": "integer", "minimum": 1, "maximum": most}
+
+
+def one_of(known: Iterable[str]) -> Mapping[str, object]:
+    return {"type": "string", "enum": sorted(known)}
+
+
+def some_of(known: Iterable[str]) -> Mapping[str, object]:
+    """Words of `known`, separated by commas."""
+    return {"type": "array", "items": one_of(known)}
+
 
 _STATUSES: dict[Reason, int] = {
     Reason.UNKNOWN: 404,
@@ -45,17 +68,6 @@ def path_id(call: Call) -> int:
     return id_
 
 
-def number(call: Call, name: str, default: int, most: int) -> int:
-    """A number from 1 to `most`; `default` when none is given. Fault 400."""
-    text = call.query.get(name)
-    if text is None:
-        return default
-    given = own_id(text)
-    if given is None or not 1 <= given <= most:
-        raise Fault(400, f"Give a number from 1 to {most}", where=name)
-    return given
-
-
 def words(call: Call, name: str, known: set[str]) -> list[str]:
     """Words of `known`, separated by commas. Fault 400 for another."""
     given = [word for word in call.query.get(name, "").split(",") if word]
@@ -64,7 +76,7 @@ def words(call: Call, name: str, known: set[str]) -> list[str]:
     return given
 
 
-def text(call: Call, name: str, longest: int = 200) -> str | None:
+def text(call: Call, name: str, longest: int = LONGEST) -> str | None:
     """A text of at most `longest` characters; None when it is empty. Fault 400."""
     given = call.query.get(name) or None
     if given is not None and len(given) > longest:

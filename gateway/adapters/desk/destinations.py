@@ -65,9 +65,9 @@ class DestinationsApi:
             Route("GET", "/api/destinations", Permission.METRICS_READ, self.destinations, "How each destination fares",
                   gives=DestinationsView),
             Route("POST", one + "/suspend", control, self.suspend, "Send nothing more to a destination",
-                  takes=SuspendedFor, gives=DestinationView, max_body=MAX_BODY),
+                  takes=SuspendedFor, gives=DestinationView, max_body=MAX_BODY, refuses=(404,)),
             Route("POST", one + "/resume", control, self.resume, "Let a suspended destination go on",
-                  gives=DestinationView, max_body=MAX_BODY),
+                  gives=DestinationView, max_body=MAX_BODY, refuses=(404,)),
         )  # fmt: skip
 
     async def destinations(self, call: Call) -> Answer:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gateway.access.roles import Permission
-from gateway.adapters.desk.asking import moment, number, path_id, refusals_told, text, words
+from gateway.adapters.desk.asking import (
+    IDENTITY,
+    INSTANT,
+    TEXT,
+    moment,
+    one_of,
+    path_id,
+    refusals_told,
+    text,
+    up_to,
+    words,
+)
 from gateway.adapters.desk.models import (
     AsideGroupView,
     FoundMessagesView,
@@ -19,6 +30,7 @@ from gateway.adapters.desk.models import (
 )
 from gateway.adapters.http.body import parsed
 from gateway.adapters.http.exchange import LARGEST_ID, Answer, Call, Fault, told
+from gateway.adapters.http.parameters import number
 from gateway.adapters.http.routing import Parameter, Route
 from gateway.clock import moment_of
 from gateway.desk.messages import MessageDesk, Shown
@@ -44,13 +56,14 @@ class MessagesApi:
         p = Permission
         return (
             Route("GET", "/api/messages", p.MESSAGE_READ, self.search, "Messages, newest first; each search is audited",
-                  gives=FoundMessagesView, query=_SEARCH),
-            Route("GET", one, p.MESSAGE_READ, self.show, "A message, without its payload", gives=MessageDetailView),
+                  gives=FoundMessagesView, query=_SEARCH, refuses=(422,)),
+            Route("GET", one, p.MESSAGE_READ, self.show, "A message, without its payload", gives=MessageDetailView,
+                  refuses=(404,)),
             Route("GET", one + "/payload", p.MESSAGE_PAYLOAD, self.payload,
                   "A message's bytes as they were received; reading them is audited",
-                  produces="application/octet-stream"),
+                  produces=CONTENT_TYPES[Format.HL7V2], also_produces=(CONTENT_TYPES[Format.FHIR],), refuses=(404,)),
             Route("POST", one + "/replay", p.MESSAGE_REPLAY, self.replay, "Process a message again",
-                  gives=ReplayView, status=202, max_body=MAX_BODY),
+                  gives=ReplayView, status=202, max_body=MAX_BODY, refuses=(404, 409)),
             Route("POST", "/api/messages/replay", p.MESSAGE_REPLAY, self.replay_all, "Process messages again",
                   takes=Replays, gives=ReplayedMessagesView, status=202, max_body=MAX_BODY),
             Route("GET", "/api/quarantine", p.MESSAGE_READ, self.quarantine,
@@ -139,16 +152,18 @@ def _detail(shown: Shown) -> MessageDetailView:
 
 
 _SEARCH = (
-    Parameter("state", "The message's state"),
-    Parameter("feed", "The feed's name"),
-    Parameter("type", "The beginning of the type, as ADT or ADT^A08"),
-    Parameter("control", "The beginning of the control id that the sender gave"),
-    Parameter("encounter", "The encounter's key"),
-    Parameter("number", "A patient's, account's or visit's number, as value or authority|value"),
-    Parameter("rule", "The beginning of the reason, as no-encounter-number"),
-    Parameter("since", "Received from this instant on", {"type": "string", "format": "date-time"}),
-    Parameter("until", "Received before this instant", {"type": "string", "format": "date-time"}),
-    Parameter("text", "Stands in the payload; needs message.payload, and one of since, control, encounter, number"),
-    Parameter("before", "The `next` of the page before"),
-    Parameter("limit", f"At most {MAX_PAGE}", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
+    Parameter("state", "The message's state", one_of(state.value for state in MessageState)),
+    Parameter("feed", "The feed's name", TEXT),
+    Parameter("type", "The beginning of the type, as ADT or ADT^A08", TEXT),
+    Parameter("control", "The beginning of the control id that the sender gave", TEXT),
+    Parameter("encounter", "The encounter's key", TEXT),
+    Parameter("number", "A patient's, account's or visit's number, as value or authority|value", TEXT),
+    Parameter("rule", "The beginning of the reason, as no-encounter-number", TEXT),
+    Parameter("since", "Received from this instant on", INSTANT),
+    Parameter("until", "Received before this instant", INSTANT),
+    Parameter(
+        "text", "Stands in the payload; needs message.payload, and one of since, control, encounter, number", TEXT
+    ),
+    Parameter("before", "The `next` of the page before", IDENTITY),
+    Parameter("limit", f"At most {MAX_PAGE}", up_to(MAX_PAGE)),
 )

@@ -6,7 +6,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializerFunctionWrapHandler, WrapSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    WrapSerializer,
+)
 
 from gateway.encounter.model import ClaimKind, DocumentKind, DocumentStatus, Encounter, Provider
 from gateway.message import Format, MessageState
@@ -19,6 +28,8 @@ from gateway.review.model import (
     QueryStatus,
     Severity,
 )
+
+ID_PATTERN = "^[1-9][0-9]{0,18}$"
 
 Id = Annotated[int, PlainSerializer(str, return_type=str), Field(json_schema_extra={"pattern": "^[0-9]+$"})]
 
@@ -267,10 +278,25 @@ class ReplayView(View):
     """The new attempt's own id."""
 
 
+def _number(given: object) -> object:
+    return int(given) if isinstance(given, str) and given.isascii() and given.isdecimal() else given
+
+
+GivenId = Annotated[
+    int,
+    Field(ge=1, lt=2**63),
+    BeforeValidator(_number),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 2**63 - 1}, {"type": "string", "pattern": ID_PATTERN}]}
+    ),
+]
+"""An id as it was told, or as a number."""
+
+
 class Replays(Asked):
     """Messages to take again, at most 200."""
 
-    messages: Annotated[tuple[Annotated[int, Field(ge=1, lt=2**63)], ...], Field(min_length=1, max_length=200)]
+    messages: Annotated[tuple[GivenId, ...], Field(min_length=1, max_length=200)]
 
 
 class ReplayedView(View):
@@ -301,6 +327,14 @@ class QuarantineView(View):
     items: tuple[AsideGroupView, ...]
 
 
+class MistakeView(View):
+    file: str
+    line: int | None
+    key: str
+    text: str
+    remedy: str
+
+
 class ProblemView(View):
     """RFC 9457 problem details."""
 
@@ -311,3 +345,5 @@ class ProblemView(View):
     code: str
     request: str
     where: str | None = None
+    mistakes: tuple[MistakeView, ...] | None = None
+    """What is wrong with the configuration's files."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from gateway.access.roles import Permission
 from gateway.adapters.http.body import parsed
 from gateway.adapters.http.exchange import LARGEST_ID, PROBLEM, Answer, Call, Fault, own_id, told
+from gateway.adapters.http.parameters import number
 from gateway.adapters.http.routing import Parameter, Route
 from gateway.alert import Alert, AlertName, AlertState
 from gateway.store.interface import Conflict, StoreFault
@@ -31,6 +32,8 @@ class Taken(Protocol):
     def version(self) -> int: ...
     @property
     def changed(self) -> tuple[str, ...]: ...
+    @property
+    def files(self) -> tuple[str, ...]: ...
     @property
     def kept(self) -> int | None: ...
     @property
@@ -84,6 +87,7 @@ class VersionsView(_View):
 class TakenView(_View):
     version: int
     changed: tuple[str, ...]
+    files: tuple[str, ...]
     kept: int | None
     copies: tuple[str, ...]
 
@@ -123,26 +127,26 @@ class ConfigurationApi:
             Route("GET", at + "/versions", p.CONFIGURATION_READ, self.versions, "Versions, newest first",
                   gives=VersionsView, query=_PAGES),
             Route("GET", at + "/versions/{id}", p.CONFIGURATION_READ, self.version, "A version with its files",
-                  gives=WholeVersionView),
+                  gives=WholeVersionView, refuses=(404,)),
             Route("POST", at + "/reload", p.CONFIGURATION_CHANGE, self.reload, "Read the files again, all or nothing",
-                  gives=TakenView, max_body=MAX_BODY),
+                  gives=TakenView, max_body=MAX_BODY, refuses=(409, 422)),
             Route("POST", at + "/rollback", p.CONFIGURATION_CHANGE, self.roll_back, "Return to an earlier version",
-                  takes=RollBack, gives=TakenView, max_body=MAX_BODY),
+                  takes=RollBack, gives=TakenView, max_body=MAX_BODY, refuses=(409,)),
             Route("GET", "/api/alerts", p.METRICS_READ, self.alerts, "The alerts that are raised", gives=AlertsView),
         )  # fmt: skip
 
     async def versions(self, call: Call) -> Answer:
-        limit = _number(call, "limit", PAGE, MAX_PAGE)
-        before = _number(call, "before", 0, LARGEST_ID) or None
+        limit = number(call, "limit", PAGE, MAX_PAGE)
+        before = number(call, "before", 0, LARGEST_ID) or None
         with _faults_told():
             found = await self._configuration.listed(before, limit)
         next_ = found[-1].number if len(found) == limit else None
         return told(VersionsView(items=tuple(map(VersionView.model_validate, found)), next=next_))
 
     async def version(self, call: Call) -> Answer:
-        number = own_id(call.params["id"])
+        asked = own_id(call.params["id"])
         with _faults_told():
-            found = await self._configuration.version_of(number) if number is not None else None
+            found = await self._configuration.version_of(asked) if asked is not None else None
         if found is None:
             raise Fault(404, "There is no version of this number")
         return told(WholeVersionView.model_validate(found))
@@ -155,10 +159,10 @@ class ConfigurationApi:
                 return _mistaken(wrong, call.request_id)
 
     async def roll_back(self, call: Call) -> Answer:
-        number = parsed(RollBack, call.body or b"{}").version
+        wanted = parsed(RollBack, call.body).version
         with _faults_told():
             try:
-                return told(TakenView.model_validate(await self._configuration.roll_back(number, _actor(call))))
+                return told(TakenView.model_validate(await self._configuration.roll_back(wanted, _actor(call))))
             except Mistakes as wrong:
                 return _mistaken(wrong, call.request_id)
 
@@ -169,7 +173,7 @@ class ConfigurationApi:
 
 
 _PAGES = (
-    Parameter("before", "The last number of the page before"),
+    Parameter("before", "The last number of the page before", {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}),
     Parameter("limit", f"At most {MAX_PAGE}", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
 )
 
@@ -205,13 +209,3 @@ def _mistaken(wrong: Mistakes, request_id: str) -> Answer:
 
 def _actor(call: Call) -> str:
     return f"user:{call.who.name}"
-
-
-def _number(call: Call, name: str, default: int, most: int) -> int:
-    text = call.query.get(name)
-    if text is None:
-        return default
-    number = own_id(text)
-    if number is None or not 1 <= number <= most:
-        raise Fault(400, f"Give a number from 1 to {most}", where=name)
-    return number

@@ -52,8 +52,10 @@ format: setup ## rewrite the code as `make check` wants it formatted
 bench: setup ## run the benchmarks, each beside its peers
 	@$(BIN)/python -m bench.acknowledge $(ARGS)
 	@$(BIN)/python -m bench.pipeline $(ARGS)
+	@$(BIN)/python -m bench.fhir_claim
 	@$(BIN)/python -m bench.parse_dft
 	@$(BIN)/python -m bench.slow_peers
+	@$(BIN)/python -m bench.task_search
 
 soak: setup ## run the long forms of the tests: hundreds of kills, long loads
 	@$(PYTEST) -m soak $(ARGS)

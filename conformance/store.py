@@ -11,10 +11,13 @@ from __future__ import annotations
 from conformance import (
     store_access,
     store_cases,
+    store_fetches,
     store_messages,
     store_queries,
+    store_resources,
     store_search,
     store_trail,
+    store_trail_search,
     store_upkeep,
 )
 from conformance.store_samples import Exercise, Place
@@ -23,10 +26,13 @@ EXERCISES: tuple[Exercise, ...] = (
     *store_messages.EXERCISES,
     *store_cases.EXERCISES,
     *store_queries.EXERCISES,
+    *store_resources.EXERCISES,
     *store_search.EXERCISES,
     *store_trail.EXERCISES,
+    *store_trail_search.EXERCISES,
     *store_upkeep.EXERCISES,
     *store_access.EXERCISES,
+    *store_fetches.EXERCISES,
 )
 
 __all__ = ["EXERCISES", "Exercise", "Place"]

@@ -35,11 +35,11 @@ from gateway.store.interface import (
     Conflict,
     DeliveryChange,
     MessageOutcome,
-    QuerySearch,
     Step,
     Store,
     WorkItem,
 )
+from gateway.store.queries import QuerySearch
 
 
 async def case_of(store: Store, key: str) -> Case:
@@ -245,12 +245,12 @@ async def searches_queries(place: Place) -> None:
     assert await numbers(QuerySearch(statuses=("completed",))) == ["3"]
     assert await numbers(QuerySearch(statuses=("completed", "requested"), owners=("npi1",))) == ["1", "3", "5"]
     assert await numbers(QuerySearch(owners=("npi0", "npi1"), after=found[3].id)) == ["4", "5"]
-    assert await numbers(QuerySearch(encounter="MAIN:HOSP:4")) == ["4"]
-    assert await numbers(QuerySearch(number="Q-5")) == ["5"]
-    assert await numbers(QuerySearch(number="Q-5", statuses=("completed",))) == []
-    assert await numbers(QuerySearch(patient="MR2")) == ["2"]
-    assert await numbers(QuerySearch(patient="HOSP|MR2")) == ["2"]
-    assert await numbers(QuerySearch(patient="OTHER|MR2")) == []
+    assert await numbers(QuerySearch(encounters=("MAIN:HOSP:4",))) == ["4"]
+    assert await numbers(QuerySearch(numbers=("Q-5",))) == ["5"]
+    assert await numbers(QuerySearch(numbers=("Q-5",), statuses=("completed",))) == []
+    assert await numbers(QuerySearch(patients=("MR2",))) == ["2"]
+    assert await numbers(QuerySearch(patients=("HOSP|MR2",))) == ["2"]
+    assert await numbers(QuerySearch(patients=("OTHER|MR2",))) == []
     assert await numbers(QuerySearch(changed_from=NOON + timedelta(minutes=1))) == ["3"]
 
 

@@ -87,9 +87,9 @@ async def refuses_a_resource_version_twice(place: Place) -> None:
     assert results[1] == third
     assert await store.message(second.id) is None
     assert await subjects(store) == ["message/1", "message/3"]
-    assert await store.resource("Claim", "c1", 1) == written
-    assert await store.resource("Claim", "c1") == replace(written, version=2, message=third.id)
-    assert await store.resource("Claim", "c2") is None
+    assert await store.resource("client:ehr", "Claim", "c1", 1) == written
+    assert await store.resource("client:ehr", "Claim", "c1") == replace(written, version=2, message=third.id)
+    assert await store.resource("client:ehr", "Claim", "c2") is None
 
 
 async def gives_pending_oldest_first(place: Place) -> None:

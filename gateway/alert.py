@@ -19,6 +19,7 @@ class AlertName(StrEnum):
     QUEUE_AGE = "queue-age"
     DESTINATION_DOWN = "destination-down"
     SEALING_LATE = "sealing-late"
+    POLL_FAILING = "poll-failing"
 
 
 class AlertState(StrEnum):

@@ -13,8 +13,12 @@ from datetime import timedelta
 from typing import Any
 
 from gateway import logs
+from gateway.adapters.fhir_attachments.intake import FetchingIntake
+from gateway.adapters.fhir_attachments.work import AttachmentWork
+from gateway.adapters.fhir_poll.server import EhrServer
 from gateway.adapters.operations.configuration import Refused
 from gateway.adapters.webhook import Webhook
+from gateway.attaching import Attaching, Binaries
 from gateway.audit.events import Action, Event
 from gateway.audit.keys import KeyFault
 from gateway.building import Reader
@@ -28,9 +32,11 @@ from gateway.entry import Entry
 from gateway.feeds import Feeds
 from gateway.intake import Backlog, Intake
 from gateway.listeners import Listeners, Listening
+from gateway.mappings.fhir.search_values import search_values
 from gateway.message import Format, Message
 from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline
+from gateway.polls import Polls
 from gateway.pruning import DailyPruning
 from gateway.querying import Querying
 from gateway.reading import FhirReader, Hl7Reader
@@ -56,6 +62,7 @@ REFUSALS_INTERVAL = timedelta(seconds=1)
 REASSESS_INTERVAL = timedelta(milliseconds=250)
 WATCH_INTERVAL = timedelta(seconds=5)
 ACCESS_INTERVAL = timedelta(minutes=1)
+ATTACHMENTS_INTERVAL = timedelta(seconds=2)
 PRUNE_INTERVAL = timedelta(hours=1)
 """How often it is looked whether a day has passed."""
 
@@ -147,6 +154,7 @@ class Gateway:
             self.casework,
             self.backlog,
             self.clock,
+            self.ids,
             batch=config.processing.batch,
             on_released=self.released,
             on_processed=self._processed,
@@ -159,8 +167,22 @@ class Gateway:
         self.sealer = sealer(self.store, config, self.clock)
         self.refusals = Refusals(self.store, self.clock)
         self.entry = Entry(config, self.store, self.clock)
+        self.attaching = Attaching(lambda: self.config, self._polled_server)
+        self.resources_in = FetchingIntake(self.intake, self.store, self.clock, self.attaching.fetches)
+        self.polls = Polls(
+            self.resources_in, self.store, self.backlog, self.clock, self.metrics, self.lines.client, search_values
+        )
+        binaries = Binaries(self.intake, self.store, self.clock, search_values)
+        self.attachments = AttachmentWork(
+            self.store,
+            binaries,
+            self.attaching.fetching,
+            self.clock,
+            self.metrics,
+            lambda: self.backlog.congested,
+        )
         self.feeds = Feeds(
-            self.intake, self.backlog, self.clock, self.metrics.acknowledged, self.metrics, self.refusals
+            self.intake, self.backlog, self.clock, self.metrics.acknowledged, self.metrics, self.refusals, self.polls
         )
 
     def _build_upkeep(self) -> None:
@@ -170,7 +192,9 @@ class Gateway:
         self.reassessment = Reassessment(store, self.casework, clock, lambda: self.backlog.count > 0, self.released)
         self.pruning = DailyPruning(store, clock, lambda: self.config.retention)
         webhook = Webhook(self.lines.client, lambda: self.config.alerts)
-        self.watch = Watch(store, clock, lambda: self.config, self.vitals, self.outbox, webhook, self.metrics)
+        self.watch = Watch(
+            store, clock, lambda: self.config, self.vitals, self.outbox, webhook, self.metrics, self.polls.failing
+        )
 
     async def _in_force(self, said: Ordered, version: int) -> None:
         """A version has come into force: what it decides otherwise is looked at again."""
@@ -181,6 +205,9 @@ class Gateway:
     def _fhir_base(self) -> str:
         host, port = self.http
         return f"{self.config.http.base_url or f'http://{host}:{port}'}".rstrip("/") + "/fhir"
+
+    def _polled_server(self, feed: str) -> EhrServer | None:
+        return self.polls.server_of(feed)
 
     def _processed(self, message: Message, outcome: str) -> None:
         self.metrics.processed(message.feed, outcome)
@@ -215,6 +242,7 @@ class Gateway:
         clockwork.every(WATCH_INTERVAL, "watch", self.watch.look)
         clockwork.every(WATCH_INTERVAL, "tell", self.watch.tell)
         clockwork.every(PRUNE_INTERVAL, "prune", self.pruning)
+        clockwork.every(ATTACHMENTS_INTERVAL, "attachments", self.attachments)
         clockwork.every(ACCESS_INTERVAL, "access", self.entry.granting.forget)
         self.querying.begin(clockwork, self.config.ehrs, self.lines.client)
         clockwork.start()

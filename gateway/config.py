@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,7 @@ from gateway.answers import UNCERTAIN, Action, Rule
 from gateway.ehr import Ehr, QuerySettings
 from gateway.encounter.model import ClaimKind
 from gateway.message_types import TYPE
+from gateway.polled import Attachments, Poll, Polled, polled_instead
 from gateway.sending import AcknowledgementMode, ReceiverTls
 from gateway.smart import SmartRegistration
 from gateway.transport import Directory, Files, Listen, OverHttp, Tls
@@ -43,8 +44,12 @@ class Source(Settings):
     """The number that keys an encounter; the first that the message has. The dialect's own choice by default."""
     authority: str | None = None
     """Assigning authority for account and visit numbers, whatever the message says of it."""
+    authorities: dict[str, str] = Field(default_factory=dict)
+    """What the systems of identifiers (FHIR's URIs) are called in HL7 v2: one number is then one in both worlds."""
     time_zone: str | None = None
     dialect: Name = "base"
+    attachments: Attachments | None = None
+    """From where documents' contents are fetched that come as an address only (FHIR)."""
     silent_after: Minutes | None = None
     """Minutes without a message after which an alert is raised; never when it is not said."""
     silent_hours: HoursOfDay = None
@@ -71,7 +76,7 @@ ListGroup = Literal["coverages", "diagnoses", "procedures", "charges"]
 
 
 class Feed(Source):
-    """An EHR or encoder that speaks HL7 v2: over MLLP, over HTTP, or in files."""
+    """An EHR or encoder: it sends HL7 v2 over MLLP, over HTTP or in files, or its FHIR server is polled."""
 
     name: Name
     charset: str = ""
@@ -80,6 +85,8 @@ class Feed(Source):
     """Unencrypted MLLP on an address other than loopback: only when this says so."""
     tls: Tls | None = None
     listen: Listen
+    poll: Poll | None = None
+    """Instead of `listen`: its FHIR server."""
     max_message: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 16 * 1024 * 1024
     idle_seconds: Annotated[float, Field(gt=0)] = 3600.0
     frame_seconds: Annotated[float, Field(gt=0)] = 30.0
@@ -96,6 +103,11 @@ class Feed(Source):
     """The only types that are taken; any when empty."""
     snapshot: dict[Family, frozenset[ListGroup]] = Field(default_factory=dict)
     """Family -> the lists of which its messages say all there is. For the families it names, in the dialect's place."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _polled(cls, value: Any) -> Any:
+        return polled_instead(value)
 
     @field_validator("listen")
     @classmethod
@@ -120,16 +132,19 @@ class Feed(Source):
             stray = "tls"
         if stray is not None:
             remedy = "listen with mllps://" if stray == "tls" else "take it out, or listen otherwise"
-            text = "has no meaning for what this feed listens on"
+            polled = isinstance(self.listen, Polled)
+            text = "has no meaning for " + ("a feed that is polled" if polled else "what this feed listens on")
             raise PydanticCustomError("stray_setting", text, {"at": (stray,), "remedy": remedy})
         return self
 
 
 _OF_CONNECTIONS = frozenset({"idle_seconds", "frame_seconds", "max_connections", "max_per_address", "plain", "tls"})
+_OF_HL7 = frozenset({"charset", "dialect", "silence", "refuse", "only", "snapshot"})
 _TRANSPORTS: dict[type, frozenset[str]] = {
-    MllpAddress: _OF_CONNECTIONS,
-    Directory: frozenset({"files"}),
-    OverHttp: frozenset(),
+    MllpAddress: _OF_CONNECTIONS | _OF_HL7,
+    Directory: frozenset({"files"}) | _OF_HL7,
+    OverHttp: _OF_HL7,
+    Polled: frozenset({"poll", "attachments"}),
 }
 _OF_TRANSPORTS = frozenset().union(*_TRANSPORTS.values())
 
@@ -386,6 +401,16 @@ class Config(Settings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def hl7_feeds(self) -> tuple[Feed, ...]:
+        """The feeds that speak HL7 v2."""
+        return tuple(feed for feed in self.feeds if feed.poll is None)
+
+    @property
+    def polled_feeds(self) -> tuple[Feed, ...]:
+        """The feeds whose FHIR servers are polled."""
+        return tuple(feed for feed in self.feeds if feed.poll is not None)
 
     @property
     def file(self) -> Path | None:

@@ -17,6 +17,8 @@ from gateway.config import Feed
 from gateway.intake import Backlog, Intake
 from gateway.listeners import Address, Listening
 from gateway.message_types import MessageTypes
+from gateway.polled import Polled
+from gateway.polls import Polls
 from gateway.reception import Acknowledged, Reception
 from gateway.senders import Senders
 from gateway.transport import ClientCertificates, Directory, OverHttp, Tls
@@ -47,6 +49,7 @@ class Feeds:
         acknowledged: Acknowledged,
         metrics: Counts,
         refusals: Refusals,
+        polls: Polls,
     ) -> None:
         self._intake = intake
         self._backlog = backlog
@@ -54,12 +57,15 @@ class Feeds:
         self._acknowledged = acknowledged
         self._metrics = metrics
         self._refusals = refusals
+        self._polls = polls
         self._secured: dict[MllpServer, Tls] = {}
         self.doors: dict[str, Door] = {}
         self.receptions: dict[str, Reception] = {}
 
     async def listen(self, feed: Feed) -> Listening:
         """Start the listener of one feed. OSError when it cannot."""
+        if feed.poll is not None:
+            return _Started((feed.poll.url, 0), self._polls.start(feed, feed.poll))
         reception = self._reception(feed)
         self.receptions[feed.name] = reception
         match feed.listen:
@@ -67,6 +73,8 @@ class Feeds:
                 return self._over_http(feed, reception)
             case Directory() as directory:
                 return await self._from(directory, feed, reception)
+            case Polled():  # with its `poll`, above
+                raise ValueError("a feed that is polled says how")
             case address:
                 return await self._over_mllp(feed, reception, address.host, address.port)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -86,8 +87,15 @@ class Granting:
             return None
         return issuer if issuer in self._registered else None
 
-    async def grant(self, assertion: str, scope: str | None, token_url: str, client_id: str | None = None) -> Granted:
-        """A token for `scope`, to whoever signed `assertion` for `token_url`."""
+    async def grant(
+        self,
+        assertion: str,
+        scope: str | None,
+        token_url: str,
+        client_id: str | None = None,
+        origin: Mapping[str, object] | None = None,
+    ) -> Granted:
+        """A token for `scope`, to whoever signed `assertion` for `token_url`. `origin` goes into the audit trail."""
         said, registration = self._presented(assertion)
         name = registration.client.name
         try:
@@ -102,7 +110,7 @@ class Granting:
         except NotGranted:
             await self._use(asserted, name)
             raise
-        return await self._give(asserted, scopes, said.kid, name)
+        return await self._give(asserted, scopes, name, origin or {})
 
     def _presented(self, assertion: str) -> tuple[Presented, Registration]:
         """The assertion, and the client that it names. Nothing is proven yet."""
@@ -115,10 +123,10 @@ class Granting:
             raise NotGranted(Error.INVALID_CLIENT, Why.ISSUER_UNKNOWN)
         return said, registration
 
-    async def _give(self, asserted: Asserted, scopes: Scopes, kid: str, name: str) -> Granted:
+    async def _give(self, asserted: Asserted, scopes: Scopes, name: str, origin: Mapping[str, object]) -> Granted:
         token, now, scope = secrets.token_urlsafe(32), self._clock.now(), str(scopes)
         kept = AccessToken(digest_of(token), name, scope, now + LIFE)
-        detail: dict[str, object] = {"scope": scope, "seconds": int(LIFE.total_seconds())}
+        detail: dict[str, object] = {"scope": scope, "seconds": int(LIFE.total_seconds()), **origin}
         event = Event(now, f"client:{name}", Action.ACCESS_GRANTED, f"client/{name}", detail=detail)
         await self._use(asserted, name, kept, event)
         return Granted(token, scope, int(LIFE.total_seconds()))

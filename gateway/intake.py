@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from gateway.audit.events import Action, Event
 from gateway.clock import Clock, Ids
-from gateway.message import Message, MessageState, Received
+from gateway.message import Format, Message, MessageState, Received
 from gateway.promise import Promise
-from gateway.store.interface import ResourceVersion, Store
+from gateway.store.interface import ResourceVersion, Step, Store
 
 
 class Backlog:
@@ -78,6 +78,16 @@ class Backlog:
                 listener(congested)
 
 
+def told(received: Received, digest: bytes) -> dict[str, object]:
+    """What the trail says of a message: its type and the SHA-256 of its bytes; over HTTP, where it came from too."""
+    detail: dict[str, object] = {"type": received.type, "sha256": digest.hex()}
+    if received.address:
+        detail["address"] = received.address
+        if received.format is Format.FHIR:
+            detail["request"] = received.control
+    return detail
+
+
 class Intake:
     """Keeps what adapters receive. One row and one audit event a message, committed before the sender hears of it."""
 
@@ -99,10 +109,40 @@ class Intake:
         A retransmission (same feed, control id and bytes) gives the message kept before, with the reply of then, and
         changes nothing. Raises Conflict when `resource`'s version stands already, StoreFault when nothing was kept.
         """
+        message, event = self._received(received, message_id if message_id is not None else self._ids.next())
+        keeping = self._store.keep(message, event, resource)
+        self._backlog.expect()
+        keeping.add_done_callback(partial(self._kept, message.id))
+        return keeping
+
+    async def accept_together(self, kept: Sequence[tuple[int, Received, ResourceVersion | None]]) -> None:
+        """Keep all or nothing, in one commit, each under the id that it was given.
+
+        Raises Conflict when one of them was sent before, or a version stands already, or a resource stands that one of
+        them must not meet (`ResourceVersion.unless`); StoreFault when nothing was kept.
+        """
+        step = Step()
+        for id, received, resource in kept:
+            message, event = self._received(received, id)
+            step.messages.append(message)
+            step.events.append(event)
+            if resource is not None:
+                step.resources.append(resource)
+        for _ in kept:
+            self._backlog.expect()
+        try:
+            await self._store.commit(step)
+        except BaseException:
+            self._backlog.done(len(kept))
+            raise
+        self._backlog.arrived()
+
+    def _received(self, received: Received, id: int) -> tuple[Message, Event]:
+        """The message, and the event that tells of it."""
         now = self._clock.now()
         digest = received.digest()
         message = Message(
-            id=message_id if message_id is not None else self._ids.next(),
+            id=id,
             feed=received.feed,
             format=received.format,
             type=received.type,
@@ -119,12 +159,9 @@ class Intake:
             Action.MESSAGE_RECEIVED,
             f"message/{message.id}",
             message=message.id,
-            detail={"type": received.type, "sha256": digest.hex()},
+            detail=told(received, digest),
         )
-        keeping = self._store.keep(message, event, resource)
-        self._backlog.expect()
-        keeping.add_done_callback(partial(self._kept, message.id))
-        return keeping
+        return message, event
 
     def _kept(self, id: int, keeping: Promise[Message]) -> None:
         if keeping.exception() is None and keeping.result().id == id:

@@ -46,6 +46,8 @@ class Received:
     payload: bytes = field(repr=False)
     reply: bytes = field(repr=False)
     """The acknowledgement to give once the message is kept, and again to a retransmission."""
+    address: str | None = None
+    """The address at the other end, of what came over HTTP."""
 
     def digest(self) -> bytes:
         """SHA-256 of the payload."""

@@ -29,7 +29,17 @@ def message_numbers(message: Message) -> tuple[str, ...]:
     return tuple(islice(dict.fromkeys(n for n in found if n and n != DELETE and len(n) <= LONGEST), MOST))
 
 
+def placed_numbers(payload: bytes) -> tuple[tuple[str, str], ...]:
+    """(place, number) of the numbers in an HL7 v2 message, at most 32: what a dialect could key an encounter by."""
+    found = ((place, number) for place, number in _placed(payload) if number and number != DELETE)
+    return tuple(islice(dict.fromkeys(found), MOST))
+
+
 def _hl7(payload: bytes) -> Iterator[str]:
+    return (number for _, number in _placed(payload))
+
+
+def _placed(payload: bytes) -> Iterator[tuple[str, str]]:
     try:
         message = Er7Message.parse(payload)
     except Er7Error:
@@ -37,8 +47,8 @@ def _hl7(payload: bytes) -> Iterator[str]:
     for segment, fields in PLACES.items():
         for occurrence in range(1, min(len(message.positions(segment)), SEGMENTS) + 1):
             for field in fields:
-                values = message.all(f"{segment}[{occurrence}]-{field}")
-                yield from (value.strip() for value in values if value is not None)
+                place = f"{segment}[{occurrence}]-{field}"
+                yield from ((place, value.strip()) for value in message.all(place) if value is not None)
 
 
 def _fhir(payload: bytes) -> Iterator[str]:

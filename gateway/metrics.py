@@ -42,6 +42,7 @@ class Metrics:
             ["feed", "why"],
             registry=self.registry,
         )
+        self._pull()
         self.backlog = Gauge("gateway_backlog", "Messages kept and not yet processed", registry=self.registry)
         self.holds = Gauge("gateway_holds_open", "Open holds by kind", ["kind"], registry=self.registry)
         self.encounters = Gauge("gateway_encounters", "Encounters by stage", ["stage"], registry=self.registry)
@@ -69,6 +70,26 @@ class Metrics:
             "gateway_configuration_version", "The version of the configuration in force", registry=self.registry
         )
 
+    def _pull(self) -> None:
+        self.polls = Counter(
+            "gateway_polls",
+            "Searches of a polled feed's types, and how they ended",
+            ["feed", "outcome"],
+            registry=self.registry,
+        )
+        self.polls_of_resources = Counter(
+            "gateway_polled_resources",
+            "Resources that polling came by, and what became of them",
+            ["feed", "outcome"],
+            registry=self.registry,
+        )
+        self.attachments = Counter(
+            "gateway_attachments",
+            "Fetches of documents' contents, and how they ended",
+            ["feed", "outcome"],
+            registry=self.registry,
+        )
+
     def answered(self, route: str, status: int, seconds: float) -> None:
         """An HTTP answer. `route` is the route's pattern, never the address that was asked for."""
         self.requests.labels(route, str(status)).inc()
@@ -86,6 +107,18 @@ class Metrics:
     def cut(self, feed: str, why: str) -> None:
         """A sender's connection was ended here: slow, too many, without its certificate."""
         self.cuts.labels(feed, why).inc()
+
+    def polled(self, feed: str, outcome: str) -> None:
+        """A type was searched for at an EHR: read, not-kept, or the trouble that it ended with."""
+        self.polls.labels(feed, outcome).inc()
+
+    def polled_resources(self, feed: str, outcome: str, count: int) -> None:
+        """What became of so many resources: kept, unchanged, too-large, passed-over, missing."""
+        self.polls_of_resources.labels(feed, outcome).inc(count)
+
+    def attachment(self, feed: str, outcome: str) -> None:
+        """A document's content was fetched, or why not."""
+        self.attachments.labels(feed, outcome).inc()
 
     def processed(self, feed: str, outcome: str) -> None:
         """The pipeline settled a message: `outcome` is its new state."""

@@ -17,7 +17,8 @@ from gateway.audit.events import Action, Event
 from gateway.building import Builder, Reader, Told
 from gateway.case import Case
 from gateway.casework import Casework
-from gateway.clock import Clock
+from gateway.clock import Clock, Ids
+from gateway.dependents import Dependents, dependents
 from gateway.encounter.apply import apply
 from gateway.encounter.change import Change
 from gateway.encounter.history import UNMATCHED_CANCEL, must_build
@@ -30,6 +31,7 @@ from gateway.mappings.errors import MappingError, Unused
 from gateway.merging import Merging
 from gateway.message import Format, Message, MessageState
 from gateway.message_numbers import message_numbers
+from gateway.replay import attempt_at
 from gateway.resolution import Resolver, account_numbers, numbers
 from gateway.store.interface import CaseChange, Conflict, MessageOutcome, Step, Store, StoreFault
 
@@ -40,6 +42,8 @@ IDLE_SECONDS = 1.0
 FAULT_PAUSE = 0.5
 CONTROL_REUSED = "control-id-reused: the feed sent this control id before, with other content; taken as a new message"
 NOTHING_MERGED = "no encounter stands under the number that is retired; replay it when there is one"
+BUILT_AT_ONCE = 100
+"""Encounters that are built again in one commit."""
 TURN_SECONDS = 0.002
 """How long the pipeline works before it lets the loop turn."""
 
@@ -92,6 +96,7 @@ class Pipeline:
         casework: Casework,
         backlog: Backlog,
         clock: Clock,
+        ids: Ids,
         *,
         batch: int = 64,
         on_released: Callable[[], None] = lambda: None,
@@ -104,6 +109,7 @@ class Pipeline:
         self._backlog = backlog
         self._clock = clock
         self._size = batch
+        self._ids = ids
         self._on_released = on_released
         self._on_processed = on_processed
         self._wake = asyncio.Event()
@@ -218,6 +224,16 @@ class Pipeline:
                 count = position
                 break
             read = await self._read(message, batch.step, now)
+            resource = read is not None and message.format is Format.FHIR
+            waiting = await dependents(self._store, message) if resource else Dependents()
+            if isinstance(read, Unused):
+                if waiting and position == 0:
+                    return await self._support(message, read, waiting, now)
+                if waiting:
+                    count = position
+                    break
+                self._settle(batch.step, message, MessageState.UNUSED, now, reason=read.reason)
+                continue
             if isinstance(read, Merges):
                 if position == 0:
                     return await self._merge(message, read, now)
@@ -225,6 +241,7 @@ class Pipeline:
                 break
             if read is not None:
                 said.append((message, read))
+                self._take_again(batch.step, waiting, now)
             await turns.give()
             if message.replay_of is not None:
                 count = 1
@@ -251,18 +268,15 @@ class Pipeline:
     def _tell(self, messages: Sequence[Message], step: Step) -> None:
         by_id = {message.id: message for message in messages}
         for outcome in step.outcomes:
-            self._on_processed(by_id[outcome.id], outcome.state)
+            if outcome.id in by_id:
+                self._on_processed(by_id[outcome.id], outcome.state)
 
-    async def _read(self, message: Message, step: Step, now: datetime) -> Change | Merges | None:
+    async def _read(self, message: Message, step: Step, now: datetime) -> Change | Merges | Unused | None:
         try:
-            read = await self._readers[message.format](message)
+            return await self._readers[message.format](message)
         except MappingError as error:
             self._settle(step, message, MessageState.SET_ASIDE, now, reason=str(error))
             return None
-        if isinstance(read, Unused):
-            self._settle(step, message, MessageState.UNUSED, now, reason=read.reason)
-            return None
-        return read
 
     async def _address(
         self, said: Sequence[tuple[Message, Change]], step: Step, now: datetime
@@ -290,8 +304,9 @@ class Pipeline:
             return False
         released = self._put(batch, key, encounter, message, now)
         batch.step.contents.extend((key, content) for content in change.contents)
-        noted = CONTROL_REUSED if message.id in batch.reused else None
-        self._settle(batch.step, message, MessageState.PROCESSED, now, key=key, reason=noted)
+        noted = (CONTROL_REUSED,) if message.id in batch.reused else ()
+        reason = "; ".join((*noted, *change.notices)) or None
+        self._settle(batch.step, message, MessageState.PROCESSED, now, key=key, reason=reason)
         return released
 
     async def _encounter(self, case: Case, message: Message, change: Change, taken_back: Sequence[int]) -> Encounter:
@@ -369,6 +384,54 @@ class Pipeline:
             self._on_released()
         return 1
 
+    async def _support(self, message: Message, read: Unused, waiting: Dependents, now: datetime) -> int:
+        """A resource that others were read without: their encounters are built again, in the commit that settles it.
+
+        Of very many, the first are committed before: should it end in between, it begins again, and finds them done.
+        """
+        keys = list(waiting.encounters)
+        changed = 0
+        for start in range(0, max(1, len(keys)), BUILT_AT_ONCE):
+            batch = _Batch(Step(), {}, {}, {})
+            batch.before = await self._store.cases(keys[start : start + BUILT_AT_ONCE])
+            batch.after = dict(batch.before)
+            async with self._casework.sampler.turn(self._store):
+                released = [await self._again(batch, key, message, waiting, now) for key in batch.before]
+                changed += len(batch.changes)
+                if start + BUILT_AT_ONCE >= len(keys):
+                    self._take_again(batch.step, waiting, now)
+                    reason = _supported(read.reason, changed, waiting)
+                    self._settle(batch.step, message, MessageState.UNUSED, now, reason=reason)
+                await self._store.commit(batch.finish())
+            if any(released):
+                self._on_released()
+        self._tell([message], batch.step)
+        return 1
+
+    async def _again(self, batch: _Batch, key: str, message: Message, waiting: Dependents, now: datetime) -> bool:
+        """Build the encounter again, unless it was billed and the change outlives its visit; whether a claim leaves."""
+        case = batch.before[key]
+        standing = case.encounter
+        if standing is None or standing.merged_into is not None or (waiting.lasting and case.claims):
+            return False
+        try:
+            built = await self._builder.again(standing)
+        except MappingError as error:
+            log.warning("pipeline.not_built_again", encounter=key, message=message.id, code=error.code)
+            return False
+        if built.encounter == standing:
+            return False
+        batch.step.contents.extend((key, content) for content in built.contents)
+        return self._put(batch, key, built.encounter, message, now)
+
+    def _take_again(self, step: Step, waiting: Dependents, now: datetime) -> None:
+        """New attempts at what was set aside because its encounter could not be found."""
+        for original in waiting.unresolved.values():
+            attempt, outcome, event = attempt_at(original, self._ids.next(), "gateway", now)
+            step.messages.append(attempt)
+            step.outcomes.append(outcome)
+            step.events.append(event)
+
     def _settle(
         self,
         step: Step,
@@ -393,6 +456,17 @@ _TOLD = {
     MessageState.UNUSED: Action.MESSAGE_UNUSED,
     MessageState.SET_ASIDE: Action.MESSAGE_SET_ASIDE,
 }
+
+
+def _supported(reason: str, changed: int, waiting: Dependents) -> str:
+    told = [reason]
+    if changed:
+        told.append(f"{changed} of {len(waiting.encounters)} encounters that rest on it changed")
+    if waiting.unresolved:
+        told.append(f"{len(waiting.unresolved)} messages that could not find their encounter are taken again")
+    if waiting.more:
+        told.append("there are more: send those again that should follow")
+    return "; ".join(told)
 
 
 def _joined(message: Message, key: str, target: str, now: datetime) -> Event:

@@ -13,31 +13,29 @@ from gateway.encounter.merge import Merges
 from gateway.logs import logger
 from gateway.lookup import CHARGE_CODES, Lookup
 from gateway.mappings.errors import MappingError, Unused
-from gateway.mappings.fhir.mapping import map_resource, query_numbers, references, resource_numbers
-from gateway.mappings.fhir.outcome import ERROR, FATAL
-from gateway.mappings.fhir.resource import read, validate
-from gateway.mappings.fhir.source import FhirSource, Numbers
+from gateway.mappings.fhir.drawing import drawn
+from gateway.mappings.fhir.mapping import map_resource, query_numbers
+from gateway.mappings.fhir.resource import UNKNOWN_ELEMENT, Issue, read, validate
+from gateway.mappings.fhir.source import FhirSource
 from gateway.mappings.hl7v2.er7 import Er7Error, Er7Message
 from gateway.mappings.hl7v2.mapped import FeedProfile
 from gateway.mappings.hl7v2.mapping import map_message
-from gateway.message import Message
+from gateway.message import Message, MessageState
 from gateway.review.model import Query
-from gateway.store.interface import QuerySearch, ResourceVersion
+from gateway.shelf import Kept, Shelf
+from gateway.store.queries import QuerySearch
 
 log = logger("reading")
 
 UNKNOWN_FEED = "unknown-feed"
+_REFERRING = frozenset({"Encounter", "Claim", "DocumentReference"})
 ISSUES_TOLD = 3
 MAX_SEGMENTS = 5_000
 """Work grows with segments, and nothing else goes on meanwhile: a message of more is set aside for a person."""
 
 
-class Looked(Protocol):
+class Looked(Kept, Protocol):
     """The part of the store that mappings look things up in."""
-
-    async def resource(self, type: str, id: str, version: int | None = None) -> ResourceVersion | None: ...
-
-    async def message(self, id: int) -> Message | None: ...
 
     async def queries(self, search: QuerySearch) -> list[Query]: ...
 
@@ -137,44 +135,57 @@ class FhirReader:
         resource = read(message.payload)
         if resource.get("resourceType") == "Bundle":
             return Unused("the Bundle's entries are messages of their own")
-        self._refuse_invalid(resource)
-        return map_resource(
-            resource, await self._informed(source, resource), message.id, logical_id=_logical_id(message.type)
-        )
+        # What was found sound once stays so: a later release that looks closer must not undo what was made of it.
+        unknown = self._checked(resource) if message.state is MessageState.RECEIVED else ()
+        whole, informed = await self._informed(source, resource, message)
+        said = map_resource(whole, informed, message.id, logical_id=_logical_id(message.type))
+        return replace(said, notices=(*unknown, *said.notices)) if isinstance(said, Change) and unknown else said
 
     @staticmethod
-    def _refuse_invalid(resource: dict[str, Any]) -> None:
-        wrong = [issue for issue in validate(resource) if issue.severity in (ERROR, FATAL)]
+    def _checked(resource: dict[str, Any]) -> tuple[str, ...]:
+        """What R4 only warns of. MappingError with what it refuses."""
+        issues = validate(resource)
+        wrong = [issue for issue in issues if issue.refuses]
         if wrong:
             told = "; ".join(f"{issue.expression} {issue.diagnostics}" for issue in wrong[:ISSUES_TOLD])
             more = f" (and {len(wrong) - ISSUES_TOLD} more)" if len(wrong) > ISSUES_TOLD else ""
             raise MappingError("invalid", wrong[0].expression or "", told + more)
+        return tuple(dict.fromkeys(map(_noticed, issues[:ISSUES_TOLD])))
 
-    async def _informed(self, source: FhirSource, resource: dict[str, Any]) -> FhirSource:
-        """The source with the numbers behind the resource's references, and the queries that it answers."""
-        known: dict[str, Numbers] = {}
-        for reference in references(resource):
-            numbers = await self._numbers(source, reference)
-            if numbers is not None:
-                known[reference] = numbers
+    async def _informed(
+        self, source: FhirSource, resource: dict[str, Any], message: Message
+    ) -> tuple[dict[str, Any], FhirSource]:
+        """The resource with what the same client has kept of what it refers to; and the source with the contents of its
+        attachments, what it takes the place of, and the queries that it answers.
+        """
+        shelf = Shelf(self._store, source.feed)
+        name = message.type.rpartition(" ")[2]
+        # A supporting resource says nothing by itself, whatever it refers to.
+        kept = await shelf.reached(resource, name) if resource["resourceType"] in _REFERRING else {}
+        former = await shelf.former(resource, message)
         asked = {
             query.number: query
             for number in query_numbers(resource)
-            for query in await self._store.queries(QuerySearch(number=number))
+            for query in await self._store.queries(QuerySearch(numbers=(number,)))
         }
-        return replace(source, references=known, queries=asked) if known or asked else source
+        contents = await shelf.contents(resource)
+        informed = replace(
+            source,
+            queries=asked,
+            contents=contents,
+            absent=shelf.absent,
+            former=tuple(drawn(each, kept) for each in former),
+        )
+        return drawn(resource, kept), informed
 
-    async def _numbers(self, source: FhirSource, reference: str) -> Numbers | None:
-        """The numbers of an Encounter that the same client wrote here before."""
-        kind, _, id = reference.rpartition("/")
-        kind = kind.rpartition("/")[2]
-        if kind != "Encounter":
-            return None
-        written = await self._store.resource(kind, id)
-        if written is None or written.client != source.feed:
-            return None
-        kept = await self._store.message(written.message)
-        return None if kept is None or not kept.payload else resource_numbers(read(kept.payload), source)
+
+def _noticed(issue: Issue) -> str:
+    """An issue for the message's reason, which more people see than its payload: the name of an element that nobody
+    knows may be anything, and only where it stands is told.
+    """
+    if issue.diagnostics == UNKNOWN_ELEMENT:
+        return f"{issue.expression.rpartition('.')[0]} has an element that R4 does not know: it is not used"
+    return f"{issue.expression} {issue.diagnostics}"
 
 
 def _answering(message: Message) -> FhirSource | None:

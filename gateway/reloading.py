@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +30,7 @@ from gateway.pipeline import Pipeline
 from gateway.querying import Querying
 from gateway.reading import FhirReader, Hl7Reader
 from gateway.restoring import NotRestorable, Restoration
-from gateway.settings.written import gather, paths
+from gateway.settings.written import Written, different, gather, paths
 from gateway.store.interface import Store, StoreFault
 from gateway.store.upkeep import ConfigurationVersion
 from gateway.versions import NO_VERSION, Ordered, Versions, ordered
@@ -80,7 +80,9 @@ class Reloaded:
 
     version: int
     changed: tuple[str, ...]
-    """The parts of gateway.yaml that differ from before, and `policy` and `dialects` where their files do."""
+    """The parts of gateway.yaml that differ from before."""
+    files: tuple[str, ...] = ()
+    """The files that differ from before, are new or gone, by their names in the version."""
     kept: int | None = None
     """After a return: the version under which the replaced files are kept; None when they stand beside as copies."""
     copies: tuple[str, ...] = ()
@@ -97,10 +99,13 @@ class Reloading:
         self._closing: set[asyncio.Task[None]] = set()
         self.version = NO_VERSION
         """The number of the version in force."""
+        self._written: Written | None = None
+        """What it says."""
 
     async def begin(self, written: Ordered) -> None:
         """Record what is in force at the start."""
         self.version = await self._gateway.versions.activate(written.written, "gateway", {"by": "start"})
+        self._written = written.written
         await self._changed(written, self.version)
 
     async def listed(self, before: int | None, limit: int) -> list[ConfigurationVersion]:
@@ -154,7 +159,7 @@ class Reloading:
                 if isinstance(fault, Mistakes):
                     await self._refuse(actor, fault)
                 raise
-            return Reloaded(taken.version, taken.changed, kept, tuple(map(str, copies)))
+            return replace(taken, kept=kept, copies=tuple(map(str, copies)))
 
     async def _put_back(self, files: Restoration, copies: list[Path]) -> None:
         await asyncio.to_thread(files.undo)
@@ -201,17 +206,20 @@ class Reloading:
         new = _lanes(gateway, config)
         renew = _certificates(gateway, config)
         changed = _changed(gateway.config, config)
+        files = different(self._written, said.written)
         async with gateway.pipeline.between_batches:
             exchange = await _listen(gateway, config)
             try:
                 async with gateway.casework.sampler.turn(gateway.store):
-                    number = await gateway.versions.activate(said.written, actor, {**detail, "changed": changed})
+                    number = await gateway.versions.activate(
+                        said.written, actor, {**detail, "changed": changed, "files": files}
+                    )
                     leaving = self._exchange(said, recognition, new)
                     renew()
             except BaseException:
                 await exchange.undo()
                 raise
-        self.version = number
+        self.version, self._written = number, said.written
         await exchange.finish()
         for lane in leaving:
             closing = asyncio.create_task(_close(lane, list(lane.under_way.values())), name=f"close {lane.name}")
@@ -222,7 +230,7 @@ class Reloading:
             await self._changed(said, number)
         except StoreFault:
             log.exception("configuration.pass_not_begun")  # the next start begins it
-        return Reloaded(number, tuple(changed))
+        return Reloaded(number, tuple(changed), tuple(files))
 
     def _exchange(self, said: Ordered, recognition: Recognition, new: list[Lane]) -> list[Lane]:
         """All at once: nothing here waits, and nothing can fail. The lanes that leave."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from gateway.audit.events import Action, Event
 from gateway.clock import Clock, Ids
-from gateway.message import MESSAGE_TRANSITIONS, MessageState
+from gateway.message import MESSAGE_TRANSITIONS, Message, MessageState
 from gateway.store.interface import Conflict, MessageOutcome, Step, Store
 
 
@@ -26,10 +27,19 @@ async def replay(store: Store, message_id: int, *, actor: str, clock: Clock, ids
         raise NotReplayable(f"message {message_id} is {original.state}; only one that was dealt with can be replayed")
     if not original.payload:
         raise NotReplayable(f"message {message_id} was pruned: its content is no longer kept")
-    now = clock.now()
+    attempt, outcome, event = attempt_at(original, ids.next(), actor, clock.now())
+    try:
+        await store.commit(Step(messages=[attempt], outcomes=[outcome], events=[event]))
+    except Conflict as conflict:
+        raise NotReplayable(f"message {message_id} was replayed by someone else just now") from conflict
+    return attempt.id
+
+
+def attempt_at(original: Message, id: int, actor: str, now: datetime) -> tuple[Message, MessageOutcome, Event]:
+    """A new attempt at the message, what becomes of the original, and the event that tells of it: of one commit."""
     attempt = replace(
         original,
-        id=ids.next(),
+        id=id,
         state=MessageState.RECEIVED,
         received=now,
         reason=None,
@@ -52,8 +62,4 @@ async def replay(store: Store, message_id: int, *, actor: str, clock: Clock, ids
         reason=original.reason,
         encounter=original.encounter,
     )
-    try:
-        await store.commit(Step(messages=[attempt], outcomes=[outcome], events=[event]))
-    except Conflict as conflict:
-        raise NotReplayable(f"message {message_id} was replayed by someone else just now") from conflict
-    return attempt.id
+    return attempt, outcome, event

@@ -8,10 +8,9 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from gateway.config import Config
 from gateway.settings import ConfigErrors, document, load
 from gateway.settings.secrets import stands_plainly
-from gateway.settings.written import Written, dialect_files, digest, files_of, is_below, name_of
+from gateway.settings.written import Named, Written, digest, files_of, is_below, name_of
 from gateway.store.upkeep import ConfigurationVersion
 from gateway.versions import Ordered, ordered
 from gateway.yamlfile import Mistake, Mistakes
@@ -82,11 +81,7 @@ class Restoration:
     def _written(self, version: ConfigurationVersion, places: Mapping[Path, bytes]) -> Ordered:
         for path, content in places.items():
             self._change(path, lambda path=path, content=content: _replace(path, content))  # type: ignore[misc]
-        try:
-            dialects = load(self._path, self._environ).dialects
-        except ConfigErrors as errors:
-            dialects = errors.dialects
-        for path in dialect_files(dialects):
+        for path in self._named().listed:
             if path not in places:
                 self._change(path, path.unlink)
         said = ordered(self._path, self._environ)
@@ -110,11 +105,13 @@ class Restoration:
 
     def _present(self) -> list[Path]:
         """The files that stand now, of a configuration in order or not."""
+        return files_of(self._path, self._named())
+
+    def _named(self) -> Named:
         try:
-            config: Config | ConfigErrors = load(self._path, self._environ)
+            return Named.by(load(self._path, self._environ))
         except ConfigErrors as errors:
-            config = errors
-        return files_of(self._path, config.review, config.dialects)
+            return errors.named
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -55,16 +55,17 @@ def load_rules(config: Config) -> Rules:
     """All rules. RulesFault with every mistake in every file that the configuration names."""
     policy, dialects, mistakes = _read(config.review, config.dialects)
     routes = tuple(_routes(config, mistakes))
-    templates = _templates(config, mistakes)
+    templates = _templates(config.queries.templates, mistakes)
     if dialects:
         mistakes.extend(_unknown_dialects(config, dialects))
     mistakes.extend(_unknown_charsets(config))
     if mistakes:
         raise RulesFault(mistakes)
-    profiles = {feed.name: _profile(feed.name, feed, config, dialects) for feed in config.feeds}
+    profiles = {feed.name: _profile(feed.name, feed, config, dialects) for feed in config.hl7_feeds}
     sources = {
         client.name: _fhir_source(client.name, client, config) for client in config.clients if _WRITING & client.roles
     }
+    sources |= {feed.name: _fhir_source(feed.name, feed, config) for feed in config.polled_feeds}
     return Rules(policy, Icd10Cm.load(config.reference), routes, profiles, sources, config.zone, templates)
 
 
@@ -78,7 +79,8 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Config, Rules]:
     try:
         config = load(path, environ)
     except ConfigErrors as errors:
-        _, _, mistakes = _read(errors.review, errors.dialects)
+        _, _, mistakes = _read(errors.named.review, errors.named.dialects)
+        _templates(errors.named.templates, mistakes)
         raise Mistakes((*errors.mistakes, *mistakes)) from None
     return config, load_rules(config)
 
@@ -98,9 +100,9 @@ def _read(review: Path | None, directory: Path | None) -> tuple[Policy, dict[str
     return policy, dialects, mistakes
 
 
-def _templates(config: Config, mistakes: list[Mistake]) -> Mapping[str, QueryTemplate]:
+def _templates(directory: Path | None, mistakes: list[Mistake]) -> Mapping[str, QueryTemplate]:
     try:
-        return load_templates(config.queries.templates)
+        return load_templates(directory)
     except TemplateMistakes as wrong:
         mistakes.extend(wrong.mistakes)
         return {}
@@ -148,5 +150,6 @@ def _fhir_source(name: str, source: Source, config: Config) -> FhirSource:
         facility=source.facility or config.facility,
         key=source.key or (KeyChoice.ACCOUNT, KeyChoice.VISIT),
         authority=source.authority,
+        authorities=source.authorities,
         zone=ZoneInfo(source.time_zone or config.time_zone),
     )

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from gateway.addresses import Endpoint, MllpAddress, Settings, endpoint
+from gateway.polled import Polled
 
 _FORM = "mllp://host:port, as mllp://127.0.0.1:2575"
 _TLS_FORM = "mllps://host:port, as mllps://0.0.0.0:2575"
@@ -45,7 +46,7 @@ def _listen(value: object) -> object:
         return OverHttp()
     if isinstance(value, str) and value.startswith("file:"):
         return Directory(path=_path(value))
-    if isinstance(value, Endpoint | Directory | OverHttp):
+    if isinstance(value, Endpoint | Directory | OverHttp | Polled):
         return value
     tls = isinstance(value, str) and value.startswith("mllps://")
     found = endpoint(value, "mllps" if tls else "mllp", _TLS_FORM if tls else _FORM)
@@ -60,7 +61,7 @@ def _path(value: str) -> Path:
     return Path(path)
 
 
-Listen = Annotated[MllpAddress | OverHttp | Directory, BeforeValidator(_listen)]
+Listen = Annotated[MllpAddress | OverHttp | Directory | Polled, BeforeValidator(_listen)]
 
 
 class ClientCertificates(StrEnum):

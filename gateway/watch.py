@@ -6,7 +6,7 @@ again until it has; there is at most one to tell of each condition, so nothing p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -36,6 +36,22 @@ class Outages(Protocol):
         ...
 
 
+class Failing(Protocol):
+    """What a feed's polling suffers from."""
+
+    @property
+    def since(self) -> datetime: ...
+    @property
+    def text(self) -> str:
+        """Without patients' data."""
+        ...
+
+    @property
+    def lasting(self) -> bool:
+        """Waiting does not mend it."""
+        ...
+
+
 class Teller(Protocol):
     """Posts an alert to the webhook. Whether it was taken; never raises for what the receiver does."""
 
@@ -60,7 +76,9 @@ class Watch:
         outages: Outages,
         teller: Teller,
         gauge: Gauge,
+        failing: Callable[[], Mapping[str, Failing]] = dict,
     ) -> None:
+        """`failing`: the feeds whose polling fails."""
         self._store = store
         self._clock = clock
         self._config = config
@@ -68,6 +86,7 @@ class Watch:
         self._outages = outages
         self._teller = teller
         self._gauge = gauge
+        self._failing = failing
         self._alerts: dict[tuple[AlertName, str], Alert] | None = None
         self._quiet_until: datetime | None = None
         self._pause = FIRST_PAUSE
@@ -150,6 +169,8 @@ class Watch:
         for name in sources:
             if name in feeds or name in self._vitals.heard:
                 yield self._errors(config, name)
+        for feed in config.polled_feeds:
+            yield self._polling(config, feed.name, now)
         yield await self._queue(config, now)
         for destination in config.destinations:
             yield self._destination(config, destination.name, now)
@@ -195,6 +216,14 @@ class Watch:
         text = "it answers" if since is None else f"it fails or is suspended since {since:%Y-%m-%d %H:%M} UTC"
         bad = since is not None and now - since >= limit
         return Look(AlertName.DESTINATION_DOWN, name, _seen(bad, since is None and self._known()), text)
+
+    def _polling(self, config: Config, name: str, now: datetime) -> Look:
+        failing = self._failing().get(name)
+        if failing is None:
+            return Look(AlertName.POLL_FAILING, name, _seen(False, self._known()), "it is read")
+        long = now - failing.since >= timedelta(minutes=config.alerts.destination_minutes)
+        text = f"{failing.text}, since {failing.since:%Y-%m-%d %H:%M} UTC"
+        return Look(AlertName.POLL_FAILING, name, _seen(failing.lasting or long, False), text)
 
     def _sealing(self, config: Config, now: datetime) -> Look:
         last = self._vitals.sealed

@@ -11,15 +11,20 @@ import httpx
 
 from gateway.adapters.desk.analysis import AnalysisApi
 from gateway.adapters.desk.api import DeskApi
+from gateway.adapters.desk.description import described
 from gateway.adapters.desk.destinations import DestinationsApi
 from gateway.adapters.desk.messages_api import MessagesApi
 from gateway.adapters.desk.queries_api import QueriesApi
 from gateway.adapters.fhir.facade import Facade
+from gateway.adapters.fhir.trail_export import TrailExports
+from gateway.adapters.fhir.trail_resources import TrailResources
+from gateway.adapters.fhir_attachments.intake import FetchingIntake
 from gateway.adapters.fhir_claim import FhirClaimDestination, shared_client
 from gateway.adapters.hl7_http import Hl7Http
 from gateway.adapters.http.routing import Route
 from gateway.adapters.http.scoped import guarded
 from gateway.adapters.http.server import HttpServer
+from gateway.adapters.http.witnessed import witnessed
 from gateway.adapters.mllp.client_tls import client_tls
 from gateway.adapters.mllp.destination import MllpDestination
 from gateway.adapters.operations.configuration import Configuration, ConfigurationApi
@@ -39,6 +44,7 @@ from gateway.desk.settling import Settling
 from gateway.desk.verbal import VerbalQueries
 from gateway.entry import Entry
 from gateway.explaining import Explaining
+from gateway.exporting import Exporting
 from gateway.feeds import Feeds
 from gateway.intake import Backlog, Intake
 from gateway.metrics import Metrics
@@ -50,7 +56,7 @@ from gateway.release.render_hl7 import Hl7Renderer
 from gateway.sealing import Sealer
 from gateway.settlement import Settlement
 from gateway.store.interface import Store
-from gateway.trail import Refusals, Trail
+from gateway.trail import Readings, Refusals, Trail
 from gateway.watch import Watch
 
 SQLITE = "sqlite:"
@@ -69,6 +75,7 @@ class Parts(Protocol):
     casework: Casework
     backlog: Backlog
     intake: Intake
+    resources_in: FetchingIntake
     outbox: Outbox
     refusals: Refusals
     feeds: Feeds
@@ -166,9 +173,11 @@ class Witness:
     def answered(self, route: str, status: int, seconds: float) -> None:
         self._metrics.answered(route, status, seconds)
 
-    def refused(self, status: int, method: str, route: str, caller: str | None, why: str = "") -> None:
+    def refused(
+        self, status: int, method: str, route: str, caller: str | None, why: str = "", *, address: str = ""
+    ) -> None:
         self._metrics.refused(status, method, route, caller)
-        self._refusals.refused(status, method, route, caller, why)
+        self._refusals.refused(status, method, route, caller, why, address=address)
 
 
 def http_server(gateway: Parts) -> HttpServer:
@@ -182,7 +191,8 @@ def routes(gateway: Parts) -> list[Route]:
     """Every route that the gateway serves, with scopes and compartments in force."""
     witness = Witness(gateway.metrics, gateway.refusals)
     smart = gateway.entry.routes(witness, lambda: gateway.config, lambda: gateway.http)
-    return guarded([*_routes(gateway), *smart])
+    within = guarded(described([*_routes(gateway), *smart]))
+    return witnessed(within, Readings(gateway.store, gateway.clock), gateway.refusals)
 
 
 def _routes(gateway: Parts) -> list[Route]:
@@ -192,7 +202,6 @@ def _routes(gateway: Parts) -> list[Route]:
     desk = Desk(work)
     settling, trail = Settling(store, gateway.outbox), Trail(store, clock)
     asking = QueriesApi(queries, VerbalQueries(work, gateway.querying.placement), store, clock)
-    api = DeskApi(desk, queries, settling, messages, trail, also=(DestinationsApi(gateway.outbox), asking))
     analysis = AnalysisApi(
         desk,
         Explaining(store, gateway.readers),
@@ -201,8 +210,13 @@ def _routes(gateway: Parts) -> list[Route]:
         ChargeReport(store, gateway.config.zone),
     )
     return [
-        *Facade(gateway.intake, gateway.backlog, store, queries, clock).routes(),
-        *api.routes(),
+        *Facade(gateway.resources_in, gateway.backlog, store, queries, clock).routes(),
+        *TrailResources(store, clock).routes(),
+        *TrailExports(Exporting(store, clock, ids)).routes(),
+        *DeskApi(desk, queries, settling, trail).routes(),
+        *messages.routes(),
+        *asking.routes(),
+        *DestinationsApi(gateway.outbox).routes(),
         *analysis.routes(),
         *ConfigurationApi(gateway.reloading, gateway.watch).routes(),
         *Hl7Http(gateway.feeds.doors, gateway.backlog).routes(),

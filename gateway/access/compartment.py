@@ -24,6 +24,7 @@ PATIENT_ELEMENT: Mapping[str, str] = {
     "Observation": "subject",
     "Procedure": "subject",
     "QuestionnaireResponse": "subject",
+    "RelatedPerson": "patient",
     "Task": "for",
 }
 """The element that names the patient, by type (R4, compartment definition: patient)."""

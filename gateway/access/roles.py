@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 class Permission(StrEnum):
     SUBMIT = "submit"
-    """Create and update Encounter, Claim, DocumentReference; read back what one submitted; send HL7 v2 over HTTP."""
+    """Write resources, Claim and Encounter among them; find and read back what one wrote; send HL7 v2 over HTTP."""
     QUERY_READ = "query.read"
     QUERY_ANSWER = "query.answer"
     WORKLIST_READ = "worklist.read"
@@ -110,6 +110,12 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     ),
     Role.MONITOR: frozenset({Permission.METRICS_READ}),
 }
+
+
+def needed(permission: Permission) -> str:
+    """What somebody lacks who may not, in words: the permission, and the roles that have it."""
+    having = [role.value for role in Role if permission in GRANTS[role]]
+    return f"the permission {permission.value}, which the role {' or '.join(having)} has"
 
 
 def permissions(roles: frozenset[Role]) -> frozenset[Permission]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from gateway.access.roles import Permission
+from gateway.access.asking import origin
+from gateway.access.roles import Permission, needed
 from gateway.audit.events import Action, Event
 from gateway.case import Case
 from gateway.desk.ports import Advance, Person
@@ -185,12 +186,12 @@ class Desk:
     ) -> Decided[Ruling]:
         """`action` is what the decision itself is called; the holds it opens and ends have events of their own."""
         advance = self._work.casework.advance(case, now=now, actor=user(caller), holds=holds, decisions=(made,))
-        told = {"decision": made.id, **(detail or {})}
+        told = {"decision": made.id, **(detail or {}), **origin(caller)}
         events = (Event(now, user(caller), action, f"encounter/{case.key}", case.key, None, told),) if action else ()
         return Decided(advance, events, ruling)
 
     async def _tell(self, action: Action, subject: str, key: str, caller: Person) -> None:
-        event = Event(self._work.clock.now(), user(caller), action, subject, key)
+        event = Event(self._work.clock.now(), user(caller), action, subject, key, None, dict(origin(caller)))
         await self._work.store.commit(Step(events=[event]))
 
 
@@ -210,7 +211,7 @@ def ruling(advance: Advance) -> Ruling:
 
 def _permitted(caller: Person, permission: Permission) -> None:
     if permission not in caller.permissions:
-        raise Refusal(Reason.NOT_ALLOWED, f"This needs the permission {permission.value}")
+        raise Refusal(Reason.NOT_ALLOWED, f"This needs {needed(permission)}")
 
 
 def _current(encounter: Encounter, fingerprint: str) -> None:

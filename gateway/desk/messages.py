@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.access.roles import Permission
+from gateway.access.asking import origin
+from gateway.access.roles import Permission, needed
 from gateway.audit.events import Action, Event
 from gateway.clock import Clock, Ids
 from gateway.desk.acknowledged import Acknowledged, acknowledged
@@ -111,7 +112,8 @@ class MessageDesk:
         message: int | None,
         detail: dict[str, object],
     ) -> None:
-        event = Event(self._clock.now(), user(caller), action, subject, encounter, message, detail)
+        told = {**detail, **origin(caller)}
+        event = Event(self._clock.now(), user(caller), action, subject, encounter, message, told)
         await self._store.commit(Step(events=[event]))
 
 
@@ -119,7 +121,7 @@ def _bounded(search: MessageSearch, caller: Person) -> None:
     if search.text is None:
         return
     if Permission.MESSAGE_PAYLOAD not in caller.permissions:
-        raise Refusal(Reason.NOT_ALLOWED, f"To search in payloads needs the permission {Permission.MESSAGE_PAYLOAD}")
+        raise Refusal(Reason.NOT_ALLOWED, f"To search in payloads needs {needed(Permission.MESSAGE_PAYLOAD)}")
     if len(search.text) < SHORTEST_TEXT:
         raise Refusal(Reason.UNACCEPTABLE, f"Search for a text of {SHORTEST_TEXT} letters or more")
     if all(getattr(search, name) is None for name in BOUNDS):

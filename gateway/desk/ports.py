@@ -16,7 +16,8 @@ from gateway.release.model import Claim, Delivery, DeliveryState, Result
 from gateway.review.model import Decision, Hold, Query
 from gateway.review.query_delivery import QueryDelivery
 from gateway.review.query_timing import QueryPolicy
-from gateway.store.interface import CaseChange, QuerySearch, Step, WorkItem
+from gateway.store.interface import CaseChange, Step, WorkItem
+from gateway.store.queries import QuerySearch, QuerySubject
 
 
 class Person(Protocol):
@@ -48,6 +49,14 @@ class CaseStore(Protocol):
     async def query(self, id: int) -> Query | None: ...
 
     async def queries(self, search: QuerySearch) -> list[Query]: ...
+
+    async def count_queries(self, search: QuerySearch) -> int: ...
+
+    async def query_versions(self, id: int) -> list[Query]: ...
+
+    async def query_subjects(self, keys: Iterable[str]) -> dict[str, QuerySubject]: ...
+
+    async def encounters_numbered(self, number: str) -> list[str]: ...
 
     async def queries_to_look_at(self, now: datetime, limit: int) -> list[Query]: ...
 

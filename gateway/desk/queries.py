@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.access.compartment import limited, sees
-from gateway.access.roles import Permission
+from gateway.access.roles import Permission, needed
 from gateway.audit.events import Action, Event
 from gateway.case import Case
 from gateway.desk.desk import Ruling, ruling
 from gateway.desk.ports import Person
-from gateway.desk.query_moves import answered, asked_hold, cancelled, holds_after, of, replaced, unknown
+from gateway.desk.query_moves import answered, asked_hold, cancelled, holds_after, of, replaced
 from gateway.desk.query_placing import Placement, kept_texts, outgoing, placed, refuse_unfit, told
+from gateway.desk.query_reading import Asked, QueryReading, asked
 from gateway.desk.refusals import Reason, Refusal
 from gateway.desk.work import Decided, Unchanged, Work, client, processed, user
 from gateway.encounter.apply import apply
@@ -23,29 +22,20 @@ from gateway.encounter.identity import Identifier
 from gateway.encounter.model import Encounter
 from gateway.message import Received
 from gateway.review.model import Decision, DecisionKind, Finding, Query, QueryDraft
+from gateway.review.queries import FINAL
 from gateway.review.query_checks import Kept, check
 from gateway.review.query_events import query_moved
 from gateway.review.query_settling import ended
 from gateway.review.query_template import Filling, QueryTemplate, draft_of
-from gateway.store.interface import QuerySearch, Step
+
+OnceAsked = tuple[Asked, bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A query with what its Task must name: the patient, the encounter, the claim once there is one."""
-
-    query: Query
-    patient: Identifier | None = None
-    account: Identifier | None = None
-    visit: Identifier | None = None
-    claim: str | None = None
-
-
-class QueryDesk:
+class QueryDesk(QueryReading):
     """All methods raise Refusal. A caller who speaks for certain providers sees only the queries addressed to them."""
 
     def __init__(self, work: Work, placement: Placement | None = None) -> None:
-        self._work = work
+        super().__init__(work)
         self._placement = placement or Placement()
 
     def new_id(self) -> int:
@@ -88,6 +78,34 @@ class QueryDesk:
 
         def decision(case: Case, encounter: Encounter, now: datetime) -> Decided[tuple[Query, Ruling]]:
             return self._asking(case, encounter, draft, kept, caller, now)
+
+        return await self._work.decide(key, decision)
+
+    async def ask_once(
+        self, key: str, caller: Person, wanted: Filling | QueryDraft, patient: Identifier | None = None
+    ) -> tuple[Asked, bool]:
+        """Ask what a filled-in template or a draft says; the query, and whether it is new. The same one, asked by the
+        caller and still open, is not asked again: who did not hear the answer may send the same once more.
+
+        UNACCEPTABLE also when the encounter is of another patient than the one who is named.
+        """
+        permitted(caller)
+        draft = wanted if isinstance(wanted, QueryDraft) else self.filled(wanted)
+        kept = await kept_texts(self._work.store, key, draft)
+
+        def decision(case: Case, encounter: Encounter, now: datetime) -> Decided[OnceAsked] | Unchanged[OnceAsked]:
+            _refuse_another(patient, encounter)
+            mine = [query for query in case.queries if query.asked_by == user(caller) and query.status not in FINAL]
+            same = next((query for query in mine if query.draft == draft), None)
+            if same is not None:
+                return Unchanged((asked(same, case), False))
+            decided = self._asking(case, encounter, draft, kept, caller, now)
+            return Decided(
+                decided.advance,
+                decided.events,
+                lambda advanced: (asked(decided.result(advanced)[0], advanced.change.after), True),
+                query_deliveries=decided.query_deliveries,
+            )
 
         return await self._work.decide(key, decision)
 
@@ -169,50 +187,6 @@ class QueryDesk:
 
         return await self._work.decide(key, decision)
 
-    async def get(self, query_id: int, caller: Person) -> Asked:
-        """One query. That it was read is in the audit trail."""
-        return await self._read(await self._visible(query_id, caller), caller)
-
-    async def by_number(self, number: str, caller: Person) -> Asked:
-        """One query, by the number that the provider sees."""
-        found = await self._work.store.queries(QuerySearch(number=number, limit=2))
-        if len(found) != 1 or not _sees(caller, found[0]) or not await self._of_theirs(found[0], caller):
-            raise unknown()
-        return await self._read(found[0], caller)
-
-    async def find(self, search: QuerySearch, caller: Person) -> Sequence[Asked]:
-        """The queries that `search` and the caller's own providers leave."""
-        found = [query for query in await self._work.store.queries(search) if _sees(caller, query)]
-        if not found:
-            return ()
-        cases = await self._work.store.cases({query.encounter for query in found})
-        found = [query for query in found if sees(caller, _patient_numbers(cases[query.encounter]))]
-        await self._tell(caller, "query/search", None, {"queries": [query.id for query in found]})
-        return [asked(query, cases[query.encounter]) for query in found]
-
-    async def _visible(self, query_id: int, caller: Person) -> Query:
-        query = await self._work.store.query(query_id)
-        if query is None or not _sees(caller, query) or not await self._of_theirs(query, caller):
-            raise unknown()
-        return query
-
-    async def _of_theirs(self, query: Query, caller: Person) -> bool:
-        """Whether a caller who is limited to certain patients may know of the query."""
-        if not limited(caller):
-            return True
-        cases = await self._work.store.cases([query.encounter])
-        return sees(caller, _patient_numbers(cases[query.encounter]))
-
-    async def _read(self, query: Query, caller: Person) -> Asked:
-        case, _ = await self._work.case(query.encounter)
-        await self._tell(caller, f"query/{query.id}", query.encounter, {})
-        return asked(query, case)
-
-    async def _tell(self, caller: Person, subject: str, key: str | None, detail: dict[str, object]) -> None:
-        actor = client(caller) if Permission.QUERY_ANSWER in caller.permissions else user(caller)
-        event = Event(self._work.clock.now(), actor, Action.QUERY_READ, subject, key, None, detail)
-        await self._work.store.commit(Step(events=[event]))
-
     def _from_template(self, filling: Filling) -> tuple[QueryDraft, tuple[Finding, ...]]:
         template = self._placement.templates().get(filling.template)
         if template is None:
@@ -268,9 +242,20 @@ class QueryDesk:
         return placed(draft, case, by, now, ids=self._work.ids, policy=policy, zone=zone, replaces=replaces)
 
 
+def _refuse_another(patient: Identifier | None, encounter: Encounter) -> None:
+    """A number without an authority is any's. Refusal UNACCEPTABLE."""
+    if patient is None:
+        return
+    known = {
+        (number.authority if patient.authority else None, number.value) for number in encounter.patient.identifiers
+    }
+    if (patient.authority, patient.value) not in known:
+        raise Refusal(Reason.UNACCEPTABLE, "The encounter is of another patient")
+
+
 def permitted(caller: Person) -> None:
     if Permission.QUERY_ASK not in caller.permissions:
-        raise Refusal(Reason.NOT_ALLOWED, f"This needs the permission {Permission.QUERY_ASK.value}")
+        raise Refusal(Reason.NOT_ALLOWED, f"This needs {needed(Permission.QUERY_ASK)}")
 
 
 def asked_event(query: Query, by: str, now: datetime) -> Event:
@@ -280,22 +265,3 @@ def asked_event(query: Query, by: str, now: datetime) -> Event:
     told: dict[str, object] = {"template": draft.template, "replaces": query.replaces, "verbal": query.verbal}
     detail |= {name: value for name, value in told.items() if value}
     return Event(now, by, Action.QUERY_ASKED, f"query/{query.id}", query.encounter, None, detail)
-
-
-def asked(query: Query, case: Case) -> Asked:
-    """The query with the numbers of what it is about."""
-    encounter = case.encounter
-    if encounter is None:
-        return Asked(query)
-    numbers = encounter.patient.identifiers
-    patient = next((number for number in numbers if number.type == "MR"), numbers[0] if numbers else None)
-    claim = case.claims[-1].number if case.claims else None
-    return Asked(query, patient, encounter.visit.account, encounter.visit.number, claim)
-
-
-def _patient_numbers(case: Case) -> Sequence[Identifier]:
-    return case.encounter.patient.identifiers if case.encounter is not None else ()
-
-
-def _sees(caller: Person, query: Query) -> bool:
-    return not caller.npi or query.draft.provider in caller.npi

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gateway.review.model import Query
 from gateway.review.queries import FINAL
-from gateway.store.interface import QuerySearch
+from gateway.store.queries import QuerySearch
 
 PAGE = 1_000
 MOST = 50_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.access.roles import Permission
+from gateway.access.roles import Permission, needed
 from gateway.desk.ports import CaseStore, Outbox, Person
 from gateway.desk.refusals import Reason, Refusal
 from gateway.desk.work import user
@@ -27,7 +27,7 @@ class Settling:
     async def settle(self, delivery_id: int, caller: Person, outcome: str, reason: str) -> Delivery:
         """The delivery as it stands after; for `again` it is under way. Raises Refusal."""
         if Permission.DELIVERY_RESOLVE not in caller.permissions:
-            raise Refusal(Reason.NOT_ALLOWED, f"This needs the permission {Permission.DELIVERY_RESOLVE.value}")
+            raise Refusal(Reason.NOT_ALLOWED, f"This needs {needed(Permission.DELIVERY_RESOLVE)}")
         if outcome != AGAIN and outcome not in VERDICTS:
             raise Refusal(Reason.UNACCEPTABLE, "The outcome is accepted, rejected or again")
         delivery = await self._find(delivery_id)

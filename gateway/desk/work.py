@@ -14,6 +14,7 @@ from gateway.desk.ports import Advance, CaseStore, Deciding, Person
 from gateway.desk.refusals import Reason, Refusal
 from gateway.encounter.change import Content
 from gateway.encounter.model import Encounter
+from gateway.intake import told
 from gateway.message import Message, MessageState, Received
 from gateway.release.model import Claim
 from gateway.review.query_delivery import QueryDelivery
@@ -97,7 +98,7 @@ def processed(received: Received, message_id: int, key: str, now: datetime) -> t
         encounter=key,
     )
     subject = f"message/{message_id}"
-    detail: dict[str, object] = {"type": received.type, "sha256": received.digest().hex()}
+    detail = told(received, received.digest())
     return message, (
         Event(now, f"client:{received.feed}", Action.MESSAGE_RECEIVED, subject, key, message_id, detail),
         Event(now, "gateway", Action.MESSAGE_PROCESSED, subject, key, message_id),

@@ -124,6 +124,9 @@ class Change:
     places: tuple[Places, ...] = ()
     problems: tuple[Problem, ...] = ()
     answers: tuple[Answer, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What is good to know of how the message was read, and holds nothing: elements that are not used, resources that
+    it refers to and that are not here. Told with the message; no values of it."""
     at: datetime | None = None
     """When it happened, by the sender's word (EVN-2, else MSH-7): the order in which facts count. None: on arrival."""
     event: str = ""

@@ -6,7 +6,7 @@ ADT^A18, A34 to A36, A40 to A45, A47, A49 to A51 (chapter 3, 3.6.2). The same fe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -31,13 +31,17 @@ class MergeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """One pair: `retired` (MRG) gives way to `surviving` (PID, PV1). `where` is the place of MRG, as `MRG[1]-1`."""
+    """One pair: `retired` (MRG) gives way to `surviving` (PID, PV1). `where` is the place of MRG, as `MRG[1]-1`; the
+    other two are the places of the surviving number and of the subject.
+    """
 
     kind: MergeKind
     retired: Identifier
     surviving: Identifier
     subject: Identifier | None = None
     where: str = "MRG"
+    survives_at: str = field(default="", compare=False)
+    subject_at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

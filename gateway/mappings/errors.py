@@ -18,6 +18,10 @@ class MappingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """The input is sound, but says nothing that an encounter is made of. `reason` says why, in one sentence."""
+    """The input is sound, but says nothing that an encounter is made of. `reason` says why, in one sentence.
+
+    `supports`: others may have been read without it, or with what stood before it, and are to be read again.
+    """
 
     reason: str
+    supports: bool = False

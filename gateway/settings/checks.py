@@ -30,7 +30,7 @@ def check(document: Document) -> None:
 
 def _names(document: Document) -> None:
     """Feeds and clients share their names: both are sources of messages."""
-    for sections in (("feeds", "clients"), ("destinations",)):
+    for sections in (("feeds", "clients"), ("destinations",), ("ehrs",)):
         first: dict[str, Loc] = {}
         for section in sections:
             for loc, item in document.items(section):
@@ -108,6 +108,24 @@ def _rights(document: Document) -> None:
             if isinstance(name, str) and not isinstance(listening.get(name), OverHttp):
                 text = "listens elsewhere than over HTTP" if name in listening else "there is no such feed"
                 document.tell((*loc, "feeds", index), text, "name a feed with listen: http")
+
+
+def _ehrs(document: Document) -> None:
+    """An EHR's encounters are told by sources that there are, and some encounter can reach each EHR."""
+    sources = {item.get("name") for section in ("feeds", "clients") for _, item in document.items(section)}
+    all_taken: Loc | None = None
+    for loc, ehr in document.items("ehrs"):
+        if all_taken is not None:
+            text = f"no encounter comes to it: the EHR on line {document.line(all_taken)} takes those of all feeds"
+            document.tell(loc, text, "name the feeds of that one, or put it last")
+            continue
+        feeds = ehr.get("feeds")
+        if not feeds:
+            all_taken = loc
+        for index, name in enumerate(feeds if isinstance(feeds, list) else ()):
+            if isinstance(name, str) and name not in sources:
+                text = "there is no feed or client of this name"
+                document.tell((*loc, "feeds", index), text, "name a source of encounters")
 
 
 def _tokens(document: Document) -> None:
@@ -208,6 +226,7 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     _directories,
     check_certificates,
     _rights,
+    _ehrs,
     _tokens,
     check_smart,
     _files,

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from gateway.addresses import Settings
 from gateway.config import Config
 from gateway.settings import checks, document, secrets, wording
-from gateway.yamlfile import Mistakes
+from gateway.settings.written import Named
+from gateway.yamlfile import Mistakes, below
 
 S = TypeVar("S", bound=Settings)
 
@@ -22,8 +23,11 @@ class ConfigErrors(Mistakes):
 
     def __init__(self, found: document.Document) -> None:
         super().__init__(found.mistakes)
-        self.review = _named(found, "review", Path.is_file)
-        self.dialects = _named(found, "dialects", Path.is_dir)
+        self.named = Named(
+            review=_named(found, found.data.get("review"), Path.is_file),
+            dialects=_named(found, found.data.get("dialects"), Path.is_dir),
+            templates=_named(found, below(found.data.get("queries"), "templates"), Path.is_dir),
+        )
         """The other files that it names, where they are there: their mistakes can be told with these."""
 
 
@@ -63,7 +67,6 @@ def _anchored(value: object, folder: Path) -> object:
     return value
 
 
-def _named(found: document.Document, key: str, stands: Callable[[Path], bool]) -> Path | None:
-    value = found.data.get(key)
+def _named(found: document.Document, value: object, stands: Callable[[Path], bool]) -> Path | None:
     path = _anchored(Path(value), found.folder) if isinstance(value, str) and value else None
     return path if isinstance(path, Path) and stands(path) else None

@@ -43,6 +43,13 @@ def resolve(document: Document) -> None:
         token = _named(document, loc, ehr, "token")
         if token is not None:
             _check_characters(document, *token)
+    for loc, feed in document.items("feeds"):
+        poll = feed.get("poll")
+        if isinstance(poll, dict):
+            token = _named(document, (*loc, "poll"), poll, "token")
+            if token is not None:
+                _check_characters(document, *token)
+            resolve_smart(document, (*loc, "poll"), poll)
     for section in ("feeds", "destinations", "ehrs"):
         for loc, item in document.items(section):
             resolve_smart(document, loc, item)

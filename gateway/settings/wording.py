@@ -23,6 +23,7 @@ from gateway.config import (
     Processing,
     X12File,
 )
+from gateway.polled import Attachments, Poll
 from gateway.sending import ReceiverTls
 from gateway.settings.document import Document
 from gateway.smart import SmartClient, SmartRegistration
@@ -47,7 +48,7 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "retention": Retention,
 }
 
-_OF_FEEDS: Mapping[str, type[BaseModel]] = {"tls": Tls, "files": Files}
+_OF_FEEDS: Mapping[str, type[BaseModel]] = {"tls": Tls, "files": Files, "poll": Poll, "attachments": Attachments}
 
 _WITHIN_DESTINATIONS: Mapping[Loc, type[BaseModel]] = {("answers",): Rule, ("tls",): ReceiverTls}
 
@@ -56,6 +57,7 @@ _SECRETS: Mapping[type[BaseModel], tuple[str, frozenset[str]]] = {
     FhirClaim: ("token", frozenset({"token_env", "token_file"})),
     Audit: ("key", frozenset({"key_env"})),
     Alerts: ("token", frozenset({"token_env", "token_file"})),
+    Poll: ("token", frozenset({"token_env", "token_file"})),
     Config: ("store_key", frozenset()),
     SmartClient: ("key", frozenset({"key_env", "key_file"})),
 }
@@ -83,6 +85,10 @@ def _model(document: Document, loc: Loc) -> type[BaseModel]:
         return Config
     if loc[2:3] == ("smart",):
         return SmartRegistration if loc[0] == "clients" else SmartClient
+    if loc[0] == "feeds" and loc[2:4] == ("poll", "smart"):
+        return SmartClient
+    if loc[0] == "clients" and loc[2:3] == ("attachments",):
+        return Attachments
     if loc[0] == "feeds" and len(loc) > 2:
         return Sender if loc[3:4] == ("clients",) else _OF_FEEDS.get(str(loc[2]), Feed)
     if loc[0] == "destinations" and loc[2:3] in _WITHIN_DESTINATIONS:

@@ -1,4 +1,6 @@
-"""All that people write for the gateway, as one: the texts of gateway.yaml, the policy and the site's dialects."""
+"""All that people write for the gateway, as one: the texts of gateway.yaml, the policy, the site's dialects and its
+templates of provider queries.
+"""
 
 from __future__ import annotations
 
@@ -36,18 +38,42 @@ def digest(files: Mapping[str, str]) -> str:
     return hashlib.sha256(orjson.dumps(dict(files), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+def different(before: Written | None, after: Written | None) -> list[str]:
+    """The names of the files that say something else, are new or gone."""
+    old, new = (said.files if said is not None else {} for said in (before, after))
+    return [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+
+
 def paths(config: Config) -> list[Path]:
     """Every file that people write for this configuration, gateway.yaml first. Empty when it was read from no file."""
-    return files_of(config.file.absolute(), config.review, config.dialects) if config.file is not None else []
+    return files_of(config.file.absolute(), Named.by(config)) if config.file is not None else []
 
 
-def files_of(file: Path, review: Path | None, dialects: Path | None) -> list[Path]:
-    """gateway.yaml, the policy where there is one, and the site's dialects."""
-    return [file, *([review] if review is not None else ()), *dialect_files(dialects)]
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What gateway.yaml names besides itself, where it is there."""
+
+    review: Path | None = None
+    dialects: Path | None = None
+    templates: Path | None = None
+
+    @classmethod
+    def by(cls, config: Config) -> Named:
+        return cls(config.review, config.dialects, config.queries.templates)
+
+    @property
+    def listed(self) -> list[Path]:
+        """The files of the site's directories: to add one there is to change the configuration."""
+        return [*_files_in(self.dialects), *_files_in(self.templates)]
 
 
-def dialect_files(directory: Path | None) -> Iterator[Path]:
-    """The files in the site's directory of dialects, by name."""
+def files_of(file: Path, named: Named) -> list[Path]:
+    """gateway.yaml, the policy where there is one, the site's dialects, and its templates of provider queries."""
+    return [file, *([named.review] if named.review is not None else ()), *named.listed]
+
+
+def _files_in(directory: Path | None) -> Iterator[Path]:
+    """The YAML files of a directory, by name."""
     if directory is not None and directory.is_dir():
         yield from sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES)
 

@@ -9,7 +9,15 @@ from gateway.audit.events import Event
 from gateway.message import Message
 from gateway.promise import Promise
 from gateway.store.interface import Conflict, ResourceVersion, StoreFault, Unstorable
-from gateway.store.rows import Batch, event_row, message_row, payload_row, resource_row
+from gateway.store.rows import (
+    Batch,
+    event_row,
+    message_row,
+    payload_row,
+    resource_row,
+    superseded_row,
+    value_rows,
+)
 from gateway.store.writes import Row, SqlValue
 
 LARGEST = 512
@@ -31,6 +39,9 @@ class Keep:
     event: Row
     resource: Row | None
     done: Promise[Message]
+    values: Sequence[Row] = ()
+    """What the resource is found by."""
+    superseded: Row | None = None
 
     @property
     def identity(self) -> tuple[SqlValue, SqlValue, SqlValue]:
@@ -89,8 +100,13 @@ class Queue:
 
     def keep(self, message: Message, event: Event, resource: ResourceVersion | None) -> Promise[Message]:
         done: Promise[Message] = Promise()
-        versions = resource_row(resource) if resource is not None else None
-        self.keeps.append(Keep(message, message_row(message), payload_row(message), event_row(event), versions, done))
+        keep = Keep(message, message_row(message), payload_row(message), event_row(event), None, done)
+        if resource is not None:
+            if resource.unless:
+                raise ValueError("a resource that depends on others is written by a step")
+            keep.resource, keep.values = resource_row(resource), value_rows(resource)
+            keep.superseded = superseded_row(resource) if resource.version > 1 else None
+        self.keeps.append(keep)
         return done
 
     def step(self, rows: Batch) -> Promise[None]:

@@ -24,6 +24,10 @@ from gateway.release.model import Delivery, DeliveryState, Suspension
 from gateway.review.model import Query
 from gateway.review.query_delivery import QueryDelivery
 from gateway.store.access import Access, AccessToken, UsedAssertion
+from gateway.store.fetches import Fetch, FetchStore
+from gateway.store.queries import QueryShelf
+from gateway.store.resources import Condition, HistorySearch, ResourceSearch, Value
+from gateway.store.trail import TrailExport, TrailStore
 from gateway.store.upkeep import ConfigurationVersion, Pass, PrunedEncounter, PrunedMessage, Upkeep
 
 
@@ -92,7 +96,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ResourceVersion:
-    """A FHIR resource that a client wrote: which message holds its bytes. Unique (type, id, version)."""
+    """A FHIR resource that a client wrote: which message holds its bytes. Unique (client, type, id, version).
+
+    Version n + 1 supersedes version n, which stands by then. `values` are what the newest version is found by; they are
+    written, and never read back.
+    """
 
     type: str
     id: str
@@ -100,6 +108,10 @@ class ResourceVersion:
     client: str
     message: int
     written: datetime
+    values: tuple[Value, ...] = field(default=(), compare=False, repr=False)
+    unless: tuple[Condition, ...] = field(default=(), compare=False, repr=False)
+    """Conflict when a resource of the client and type that meets all of these stands at the moment of the commit. In a
+    `Step` only, and at most `MAX_UNLESS`."""
 
 
 @dataclass(slots=True)
@@ -136,6 +148,15 @@ class Step:
     access_tokens: list[AccessToken] = field(default_factory=list)
     access_expired: list[datetime] = field(default_factory=list)
     """Assertions and tokens that expired before this moment go."""
+    fetches: list[Fetch] = field(default_factory=list)
+    """Each replaces what stands of the same client and id."""
+    fetch_moves: list[tuple[Fetch, Fetch]] = field(default_factory=list)
+    """(before, after): applied only if the row is still in the state, and at the attempts, of before."""
+    trail_exports: list[TrailExport] = field(default_factory=list)
+    trail_exports_ended: list[int] = field(default_factory=list)
+    """These go; nothing happens where none stands."""
+    trail_exports_expired: list[datetime] = field(default_factory=list)
+    """Those that expired before this moment go."""
     events: list[Event] = field(default_factory=list)
 
 
@@ -250,21 +271,7 @@ class AsideGroup:
     examples: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QuerySearch:
-    """A search over provider queries (Task); empty fields do not restrict."""
-
-    statuses: tuple[str, ...] = ()
-    owners: tuple[str, ...] = ()
-    encounter: str | None = None
-    number: str | None = None
-    patient: str | None = None
-    changed_from: datetime | None = None
-    after: int = 0
-    limit: int = 50
-
-
-class Store(Upkeep, Access, Protocol):
+class Store(QueryShelf, Upkeep, Access, FetchStore, TrailStore, Protocol):
     """One async interface. Reads see all that committed before they began."""
 
     async def open(self) -> None:
@@ -344,10 +351,6 @@ class Store(Upkeep, Access, Protocol):
         self, stages: Sequence[str], hold_kinds: Sequence[str], after: str, limit: int
     ) -> list[WorkItem]: ...
 
-    async def query(self, id: int) -> Query | None: ...
-
-    async def queries(self, search: QuerySearch) -> list[Query]: ...
-
     async def queries_to_look_at(self, now: datetime, limit: int) -> list[Query]:
         """Open queries that the clock must look at by now, the longest due first."""
         ...
@@ -358,8 +361,28 @@ class Store(Upkeep, Access, Protocol):
 
     async def query_delivery(self, query: int) -> QueryDelivery | None: ...
 
-    async def resource(self, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
-        """The named version, or the newest."""
+    async def resource(self, client: str, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
+        """The named version, or the newest, of what `client` wrote: ids are each client's own."""
+        ...
+
+    async def resources(self, search: ResourceSearch) -> list[ResourceVersion]:
+        """A page of newest versions."""
+        ...
+
+    async def count_resources(self, search: ResourceSearch, most: int) -> int:
+        """How many a search finds on all its pages; counting ends at `most`."""
+        ...
+
+    async def resource_history(self, search: HistorySearch) -> list[ResourceVersion]:
+        """A page of versions, the newest first."""
+        ...
+
+    async def referring(self, client: str, reference: str) -> list[ResourceVersion]:
+        """The newest versions of `client` that refer to `reference` (`Patient/5`), by their messages; 1,000 at most."""
+        ...
+
+    async def whole_messages(self, ids: Sequence[int]) -> dict[int, Message]:
+        """Messages with their bytes, by id; an unknown id is left out."""
         ...
 
     async def due_deliveries(self, destination: str, now: datetime, limit: int) -> list[Delivery]:

@@ -18,8 +18,8 @@ from gateway.store import records
 from gateway.store import search_statements as statements
 from gateway.store.instants import instant, micros_or_none
 from gateway.store.interface import AsideGroup, MessagePage, MessageSearch
-from gateway.store.rows import plain, plain_or_none
 from gateway.store.statements import Read
+from gateway.store.texts import plain, plain_or_none
 
 SECONDS = 0.6
 """When a search takes no further page. One more page and its messages fit into the rest of a second."""

@@ -8,7 +8,7 @@ back and written again with a savepoint around each item.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -273,9 +273,17 @@ async def _write(connection: Connection, group: Group) -> dict[int, Message]:
         batch = merged([step.rows for step in group.steps])
         for write in writes.IN_ORDER:
             rows = batch.get(write)
-            if rows:
-                await _run(connection, write, rows)
+            for part in _parts(write, rows):
+                await _run(connection, write, part)
     return standing
+
+
+def _parts(write: Write, rows: Sequence[Row] | None) -> Iterator[Sequence[Row]]:
+    """What goes in one statement."""
+    if rows and write.singly:
+        yield from ([row] for row in rows)
+    elif rows:
+        yield rows
 
 
 async def _run(connection: Connection, write: Write, rows: Sequence[Row]) -> None:
@@ -293,9 +301,14 @@ async def _keep(connection: Connection, keeps: Sequence[Keep]) -> set[int]:
 
 async def _keep_versions(connection: Connection, keeps: Sequence[Keep]) -> dict[int, Message]:
     new = await _keep(connection, keeps)
-    versions = [keep.resource for keep in keeps if keep.resource is not None and keep.message.id in new]
-    if versions:
-        await _run(connection, writes.RESOURCES, versions)
+    versions = [keep for keep in keeps if keep.resource is not None and keep.message.id in new]
+    for write, rows in (
+        (writes.RESOURCE_VALUES, [row for keep in versions for row in keep.values]),
+        (writes.RESOURCES, [keep.resource for keep in versions if keep.resource is not None]),
+        (writes.RESOURCES_SUPERSEDED, [keep.superseded for keep in versions if keep.superseded is not None]),
+    ):
+        if rows:
+            await _run(connection, write, rows)
     return await _standing(connection, keeps, new)
 
 

@@ -16,20 +16,22 @@ from gateway.review.model import Query
 from gateway.review.query_delivery import QueryDelivery
 from gateway.store import records, statements
 from gateway.store.access_reads import AccessReads
-from gateway.store.instants import micros, micros_or_none
+from gateway.store.fetches import FetchReads
+from gateway.store.instants import micros
 from gateway.store.interface import (
     LeafBlock,
     MessageQuery,
-    QuerySearch,
-    ResourceVersion,
     Seal,
     StoredEvent,
     WorkItem,
 )
 from gateway.store.lookup_reads import LookupReads
 from gateway.store.message_search import MessageSearching
-from gateway.store.rows import plain, plain_or_none
+from gateway.store.query_reads import QueryReads
+from gateway.store.resource_reads import ResourceReads
 from gateway.store.statements import Read
+from gateway.store.texts import plain, plain_or_none
+from gateway.store.trail_reads import TrailReads
 from gateway.store.upkeep_reads import UpkeepReads
 
 PAGE = 1_000
@@ -40,7 +42,7 @@ _NEWEST_ID = 2**63 - 1
 Value = str | int | bytes | None | Sequence[str] | Sequence[int]
 
 
-class Reads(MessageSearching, LookupReads, UpkeepReads, AccessReads):
+class Reads(MessageSearching, ResourceReads, QueryReads, LookupReads, UpkeepReads, AccessReads, FetchReads, TrailReads):
     """The reading half of `Store`. An engine says how a statement is run."""
 
     @abstractmethod
@@ -89,13 +91,6 @@ class Reads(MessageSearching, LookupReads, UpkeepReads, AccessReads):
 
     async def controls_reused(self, ids: Sequence[int]) -> set[int]:
         return {row[0] for row in await self._rows(statements.CONTROLS_REUSED, ids)} if ids else set()
-
-    async def resource(self, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
-        if version is None:
-            row = await self._first(statements.RESOURCE_NEWEST, type, id)
-        else:
-            row = await self._first(statements.RESOURCE_VERSION, type, id, version)
-        return records.resource(row) if row else None
 
     # Encounters and what is decided about them
 
@@ -166,27 +161,6 @@ class Reads(MessageSearching, LookupReads, UpkeepReads, AccessReads):
             for key, kind, rule in await self._scan(statements.OPEN_HOLDS, list(holds)):
                 holds[key].append(f"{kind}:{rule}")
         return [records.work_item(line, holds[line[0]]) for line in lines]
-
-    async def query(self, id: int) -> Query | None:
-        row = await self._first(statements.QUERY, id)
-        return records.query(row[0]) if row else None
-
-    async def queries(self, search: QuerySearch) -> list[Query]:
-        """By id. `patient` is a number of the patient, as `value`, or with its authority as `authority|value`."""
-        authority, bar, value = (search.patient or "").rpartition("|")
-        rows = await self._scan(
-            _queries_way_in(search),
-            search.after,
-            search.limit,
-            micros_or_none(search.changed_from),
-            search.number,
-            search.encounter,
-            list(search.statuses) or None,
-            plain(value) if search.patient is not None else None,
-            plain(authority) if bar else None,
-            list(search.owners) or None,
-        )
-        return [records.query(row[0]) for row in rows]
 
     async def queries_to_look_at(self, now: datetime, limit: int) -> list[Query]:
         return [records.query(row[0]) for row in await self._rows(statements.QUERIES_TO_LOOK_AT, micros(now), limit)]
@@ -288,16 +262,6 @@ def _way_in(query: MessageQuery) -> Read:
     if query.state is not None:
         return statements.MESSAGES_OF_STATE
     return statements.MESSAGES_NEWEST
-
-
-def _queries_way_in(search: QuerySearch) -> Read:
-    if search.number is not None:
-        return statements.QUERIES_OF_NUMBER
-    if search.encounter is not None:
-        return statements.QUERIES_OF_ENCOUNTER
-    if search.owners:
-        return statements.QUERIES_OF_OWNERS
-    return statements.QUERIES_ALL
 
 
 def _plain_number(number: tuple[str, str, str, str]) -> tuple[str, str, str, str]:

@@ -207,6 +207,84 @@ CREATE TABLE message_numbers (
 ) $end;
 """
 
+_RESOURCES = """
+-- Ids are each client's own. `newest` is 1 for the version that stands, 0 for one that was superseded or pruned.
+ALTER TABLE resources RENAME TO resources_of_all;
+CREATE TABLE resources (
+    client TEXT NOT NULL, type TEXT NOT NULL, id TEXT NOT NULL, version $id NOT NULL, message $id NOT NULL,
+    written $id NOT NULL, newest $id NOT NULL, PRIMARY KEY (client, type, id, version)
+) $keyed;
+INSERT INTO resources
+    SELECT client, type, id, version, message, written,
+        CASE WHEN version = (SELECT max(o.version) FROM resources_of_all AS o WHERE o.type = b.type AND o.id = b.id)
+            THEN 1 ELSE 0 END
+    FROM resources_of_all AS b;
+DROP TABLE resources_of_all;
+CREATE INDEX resources_written ON resources (client, type, written, id, version);
+CREATE INDEX resources_message ON resources (message);
+
+-- What resources are found by. The rows of a version that was superseded stay until its message is pruned.
+CREATE TABLE resource_values (
+    client TEXT NOT NULL, name TEXT NOT NULL, token TEXT NOT NULL, type TEXT NOT NULL, message $id NOT NULL,
+    PRIMARY KEY (client, token, name, type, message)
+) $keyed;
+CREATE INDEX resource_values_message ON resource_values (message);
+"""
+
+_QUERY_SEARCH = """
+-- Who asked and who answered, for searches over Tasks.
+ALTER TABLE queries ADD COLUMN asked_by TEXT;
+ALTER TABLE queries ADD COLUMN answered_by TEXT;
+
+-- Each version of a query, as it stood. Of queries that were made by an earlier release, the versions since then.
+CREATE TABLE query_versions (
+    query $id NOT NULL, version $id NOT NULL, body $bytes NOT NULL, PRIMARY KEY (query, version)
+) $keyed;
+
+-- Each holds all that a search over Tasks looks at: its rows are then counted without reading a query.
+DROP INDEX queries_provider;
+CREATE INDEX queries_of_owner ON queries (provider, status, changed, id);
+CREATE INDEX queries_asked_by ON queries (asked_by, status, changed, id);
+CREATE INDEX queries_of_status ON queries (status, changed, id);
+CREATE INDEX queries_changed ON queries (changed, id);
+CREATE INDEX queries_answered_by ON queries (answered_by) WHERE answered_by IS NOT NULL;
+"""
+
+_QUERY_SEARCH_SQLITE = """
+UPDATE queries SET asked_by = json_extract(CAST(body AS TEXT), '$$.asked_by'),
+    answered_by = json_extract(CAST(body AS TEXT), '$$.answered_by');
+INSERT INTO query_versions
+    SELECT id, coalesce(json_extract(CAST(body AS TEXT), '$$.version'), 1), body FROM queries;
+"""
+
+_QUERY_SEARCH_POSTGRES = """
+UPDATE queries SET asked_by = convert_from(body, 'UTF8')::json ->> 'asked_by',
+    answered_by = convert_from(body, 'UTF8')::json ->> 'answered_by';
+INSERT INTO query_versions
+    SELECT id, coalesce((convert_from(body, 'UTF8')::json ->> 'version')::bigint, 1), body FROM queries;
+"""
+
+_TRAIL = """
+-- Exports of the trail that clients ordered: each is a part of it by place, so that no file need be kept.
+CREATE TABLE trail_exports (
+    id $id PRIMARY KEY, client TEXT NOT NULL, requested $id NOT NULL, expires $id NOT NULL, last $id NOT NULL,
+    body $bytes NOT NULL
+) $end;
+CREATE INDEX trail_exports_client ON trail_exports (client, id);
+CREATE INDEX trail_exports_expires ON trail_exports (expires);
+-- The first seal that covers a place: there is one seal a minute, so this costs nothing.
+CREATE INDEX seals_last_seq ON seals (last_seq);
+"""
+
+_FETCHES = """
+-- Attachments that come as an address: the Binary that will hold each, and when it is tried again.
+CREATE TABLE fetches (
+    client TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, attempts $id NOT NULL, due $id NOT NULL,
+    body $bytes NOT NULL, PRIMARY KEY (client, id)
+) $end;
+CREATE INDEX fetches_due ON fetches (due) WHERE state = 'waiting';
+"""
+
 _TEXT = re.compile(r"\bTEXT\b")
 """Text is compared byte by byte, as SQLite does: pages of a list then follow one order on every server."""
 
@@ -227,9 +305,11 @@ def _statements(text: str, types: dict[str, str]) -> tuple[str, ...]:
     return tuple(part.strip() for part in whole.split(";") if part.strip())
 
 
-def _migration(number: int, text: str, postgres: str = "") -> Migration:
+def _migration(number: int, text: str, postgres: str = "", sqlite: str = "") -> Migration:
     bytewise = _TEXT.sub('TEXT COLLATE "C"', text)
-    return Migration(number, _statements(text, _TYPES_SQLITE), _statements(bytewise + postgres, _TYPES_POSTGRES))
+    return Migration(
+        number, _statements(text + sqlite, _TYPES_SQLITE), _statements(bytewise + postgres, _TYPES_POSTGRES)
+    )
 
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -240,6 +320,10 @@ MIGRATIONS: tuple[Migration, ...] = (
     _migration(5, _SUSPENSIONS),
     _migration(6, _ACCESS),
     _migration(7, _QUERIES),
+    _migration(8, _RESOURCES),
+    _migration(9, _QUERY_SEARCH, _QUERY_SEARCH_POSTGRES, _QUERY_SEARCH_SQLITE),
+    _migration(10, _FETCHES),
+    _migration(11, _TRAIL),
 )
 LATEST = MIGRATIONS[-1].number
 

@@ -271,11 +271,19 @@ def _keep(db: apsw.Connection, keeps: Sequence[Keep]) -> dict[int, Message]:
     if db.total_changes() - before != len(keeps):
         repeats, keeps = _apart(db, keeps)
     _run(db, writes.PAYLOADS, [keep.payload for keep in keeps])
-    versions = [keep.resource for keep in keeps if keep.resource is not None]
+    versions = [keep for keep in keeps if keep.resource is not None]
     if versions:
-        _run(db, writes.RESOURCES, versions)
+        _keep_versions(db, versions)
     _run(db, writes.EVENTS, [keep.event for keep in keeps])
     return {keep.message.id: _standing(db, keep) for keep in repeats}
+
+
+def _keep_versions(db: apsw.Connection, keeps: Sequence[Keep]) -> None:
+    _run(db, writes.RESOURCE_VALUES, [row for keep in keeps for row in keep.values])
+    _run(db, writes.RESOURCES, [keep.resource for keep in keeps if keep.resource is not None])
+    superseded = [keep.superseded for keep in keeps if keep.superseded is not None]
+    if superseded:
+        _run(db, writes.RESOURCES_SUPERSEDED, superseded)
 
 
 def _apart(db: apsw.Connection, keeps: Sequence[Keep]) -> tuple[list[Keep], list[Keep]]:

@@ -34,6 +34,7 @@ _MESSAGE_WHOLE = " ".join(
 )
 
 MESSAGE = read(_MESSAGE_WHOLE, "WHERE m.id = $1")
+MESSAGES_WHOLE = read(_MESSAGE_WHOLE, "WHERE m.id = ANY($1::bigint[])")
 MESSAGES_PENDING = read(_MESSAGE_WHOLE, "WHERE m.state = 'received' ORDER BY m.id LIMIT $1")
 BACKLOG = read("SELECT count(*) FROM messages WHERE state = 'received'")
 CONTROLS_REUSED = read(
@@ -139,25 +140,6 @@ QUERY_DELIVERIES_OVER = read(
     "WHERE d.ehr = $1 AND d.state <> 'ended' AND d.due > $2 AND d.state IN ('ready', 'standing', 'refused')",
     "AND q.status IN ('cancelled', 'entered-in-error', 'completed', 'rejected', 'failed') ORDER BY d.query LIMIT $3",
 )
-_QUERIES = (
-    "SELECT q.body FROM queries AS q WHERE q.id > $1 AND ($3::bigint IS NULL OR q.changed >= $3::bigint) "
-    "AND ($4::text IS NULL OR q.number = $4::text) AND ($5::text IS NULL OR q.encounter = $5::text) "
-    "AND ($6::text[] IS NULL OR q.status = ANY($6::text[])) "
-    "AND ($9::text[] IS NULL OR q.provider = ANY($9::text[])) "
-    "AND ($7::text IS NULL OR EXISTS (SELECT 1 FROM identifiers AS i WHERE i.value = $7::text "
-    "AND i.encounter = q.encounter AND i.type NOT IN ('AN', 'VN') "
-    "AND ($8::text IS NULL OR i.authority = $8::text)))"
-)
-_QUERY_PAGE = "ORDER BY q.id LIMIT $2"
-QUERIES_ALL = read(_QUERIES, _QUERY_PAGE)
-QUERIES_OF_NUMBER = read(_QUERIES, "AND q.number = $4::text", _QUERY_PAGE)
-QUERIES_OF_ENCOUNTER = read(_QUERIES, "AND q.encounter = $5::text", _QUERY_PAGE)
-QUERIES_OF_OWNERS = read(_QUERIES, "AND q.provider = ANY($9::text[])", _QUERY_PAGE)
-
-_RESOURCE = "SELECT type, id, version, client, message, written FROM resources WHERE type = $1 AND id = $2"
-RESOURCE_NEWEST = read(_RESOURCE, "ORDER BY version DESC LIMIT 1")
-RESOURCE_VERSION = read(_RESOURCE, "AND version = $3")
-
 DRAW_COUNTS = read("SELECT sample, frame, count(*) FROM draws GROUP BY sample, frame")
 COUNTS = read(
     "SELECT 'messages', state, count(*) FROM messages GROUP BY state",

@@ -32,9 +32,12 @@ PASS = read("SELECT name, about, place, done, changed FROM passes WHERE name = $
 _PRUNABLE = "SELECT m.id, m.state, m.reason, length(p.payload)"
 PRUNABLE = read(
     _PRUNABLE,
-    "FROM (SELECT id, state, reason FROM messages WHERE state = $1 AND encounter IS NULL AND id > $2 AND id < $3",
+    "FROM (SELECT id, state, reason FROM messages AS w WHERE state = $1 AND encounter IS NULL AND id > $2 AND id < $3",
+    "AND (state <> 'unused' OR NOT EXISTS",
+    "(SELECT 1 FROM resources AS r WHERE r.message = w.id AND r.newest = 1))",
     "ORDER BY id LIMIT $4) AS m JOIN payloads AS p ON p.id = m.id ORDER BY m.id",
 )
+"""A patient or a coverage says nothing by itself, and stays for what refers to it: its newest version is not pruned."""
 PRUNABLE_OF = read(
     _PRUNABLE, "FROM messages AS m JOIN payloads AS p ON p.id = m.id WHERE m.encounter = $1 ORDER BY m.id"
 )

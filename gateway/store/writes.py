@@ -4,8 +4,8 @@ repeats it over many rows), and all rows in one statement for PostgreSQL (`unnes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 SqlValue = str | int | bytes | None
 Row = tuple[SqlValue, ...]
@@ -20,6 +20,8 @@ class Write:
     postgres: str
     guarded: bool
     """Fewer rows changed than sent: somebody else changed one of them, and the step is a `Conflict`."""
+    singly: bool = False
+    """Each row is a statement of its own: it must see what the rows before it wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,74 @@ def _keep() -> str:
 
 
 KEEP_POSTGRES = _keep()
-RESOURCES = _insert("resources", "type text, id text, version bigint, client text, message bigint, written bigint")
+_VERSION = "client text, type text, id text, version bigint, message bigint, written bigint, newest bigint"
+RESOURCE_VALUES = _insert(
+    "resource_values", "client text, name text, token text, type text, message bigint", _STANDS, guarded=False
+)
+RESOURCES = _insert("resources", _VERSION)
+RESOURCES_SUPERSEDED = _change("resources", "client text, type text, id text, version bigint", "", "newest bigint")
+"""The version before, which must stand."""
+
+
+def _insert_unless() -> Write:
+    """A new resource, unless one stands that meets three conditions, each a name and a JSON array of tokens. What one
+    of the same commit has written before counts: its values are written first.
+    """
+    columns = _columns(_VERSION)
+    names = [f"name{place} text, tokens{place} text" for place in (1, 2, 3)]
+    sent = _columns(", ".join((_VERSION, *names)))
+
+    def having(mark: Callable[[str], str], listed: str) -> str:
+        def values(place: int) -> str:
+            return " ".join(
+                (
+                    "(SELECT v.message FROM resource_values AS v WHERE v.client =",
+                    mark("client"),
+                    "AND v.name =",
+                    mark(f"name{place}"),
+                    "AND v.token IN (",
+                    listed.replace("tokens", mark(f"tokens{place}")),
+                    ") AND v.type =",
+                    mark("type"),
+                    ")",
+                )
+            )
+
+        return " ".join(
+            (
+                "WHERE NOT EXISTS (SELECT 1 FROM resources AS r WHERE r.message IN",
+                values(1),
+                "AND r.newest = 1",
+                *(f"AND ({mark(f'name{place}')} IS NULL OR r.message IN {values(place)})" for place in (2, 3)),
+                ")",
+            )
+        )
+
+    into = " ".join(("INSERT INTO resources (", _names(columns), ") SELECT"))
+    places = {column.name: f"?{place}" for place, column in enumerate(sent, start=1)}
+    sqlite = having(places.__getitem__, "SELECT value FROM json_each( tokens )")
+    postgres = having("w.{}".format, "SELECT jsonb_array_elements_text(tokens::jsonb)")
+    own = ", ".join(f"w.{column.name}" for column in columns)
+    unnested = " ".join(("FROM unnest(", _arrays(sent), ") AS w (", _names(sent), ")"))
+    return Write(
+        name="resources",
+        sqlite=" ".join((into, _marks(columns), sqlite)),
+        postgres=" ".join((into, own, unnested, postgres)),
+        guarded=True,
+        singly=True,
+    )
+
+
+RESOURCES_UNLESS = _insert_unless()
+RESOURCES_LOCKED = Write(
+    name="resources",
+    sqlite="SELECT ?1",
+    postgres=(
+        "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest($1::bigint[]) AS w (k) ORDER BY k) AS l"
+    ),
+    guarded=False,
+)
+"""Of those that write what must not stand yet, one at a time. SQLite has one writer anyway."""
 OUTCOMES = _change("messages", "id bigint", "state text", "state text, reason text, encounter text")
 MESSAGE_NUMBERS = _insert("message_numbers", "value text, message bigint", _STANDS, guarded=False)
 CONTENTS = _insert("documents", "encounter text, digest text, content_type text, body bytea", _STANDS, guarded=False)
@@ -212,9 +281,16 @@ NEW_HOLDS = _insert("holds", "id bigint, encounter text, kind text, rule text, s
 HOLDS = _change("holds", "id bigint", "encounter text", "state text, body bytea")
 NEW_QUERIES = _insert(
     "queries",
-    "id bigint, number text, encounter text, provider text, status text, changed bigint, look bigint, body bytea",
+    "id bigint, number text, encounter text, provider text, status text, changed bigint, look bigint, body bytea, "
+    "asked_by text, answered_by text",
 )
-QUERIES = _change("queries", "id bigint", "encounter text", "status text, changed bigint, look bigint, body bytea")
+QUERIES = _change(
+    "queries",
+    "id bigint",
+    "encounter text",
+    "status text, changed bigint, look bigint, body bytea, answered_by text",
+)
+QUERY_VERSIONS = _insert("query_versions", "query bigint, version bigint, body bytea")
 NEW_QUERY_DELIVERIES = _insert(
     "query_deliveries", "query bigint, ehr text, state text, attempts bigint, due bigint, body bytea"
 )
@@ -271,11 +347,31 @@ PASSES = _insert(
 MESSAGES_PRUNED = _change("messages", "id bigint", "state text", "reason text")
 PAYLOADS_PRUNED = _change("payloads", "id bigint", "", "payload bytea")
 NUMBERS_PRUNED = _remove("message_numbers", "message bigint")
+VALUES_PRUNED = _remove("resource_values", "message bigint")
+RESOURCES_PRUNED = replace(_change("resources", "message bigint", "", "newest bigint"), guarded=False)
+"""Most messages are no resources. What has lost its content is found by its id only."""
 ENCOUNTERS_PRUNED = _change("encounters", "key text", "version bigint", "pruned bigint")
 ACCESS_TOKENS = _insert("access_tokens", "digest bytea, client text, scope text, expires bigint")
 ASSERTIONS = _insert("assertions", "client text, digest bytea, expires bigint")
 ACCESS_TOKENS_EXPIRED = _expire("access_tokens")
 ASSERTIONS_EXPIRED = _expire("assertions")
+FETCHES = _insert(
+    "fetches",
+    "client text, id text, state text, attempts bigint, due bigint, body bytea",
+    "ON CONFLICT (client, id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, due = excluded.due, "
+    "body = excluded.body",
+)
+FETCHES_MOVED = _change(
+    "fetches",
+    "client text, id text",
+    "state text, attempts bigint",
+    "state text, attempts bigint, due bigint, body bytea",
+)
+TRAIL_EXPORTS = _insert(
+    "trail_exports", "id bigint, client text, requested bigint, expires bigint, last bigint, body bytea"
+)
+TRAIL_EXPORTS_ENDED = _remove("trail_exports", "id bigint")
+TRAIL_EXPORTS_EXPIRED = _expire("trail_exports")
 EVENTS = _insert("events", _EVENT)
 SEALS = _insert(
     "seals",
@@ -288,7 +384,11 @@ LEAF_BLOCKS = _insert(
 IN_ORDER: tuple[Write, ...] = (
     MESSAGES,
     PAYLOADS,
+    RESOURCES_LOCKED,
+    RESOURCE_VALUES,
     RESOURCES,
+    RESOURCES_UNLESS,
+    RESOURCES_SUPERSEDED,
     OUTCOMES,
     MESSAGE_NUMBERS,
     CONTENTS,
@@ -301,6 +401,7 @@ IN_ORDER: tuple[Write, ...] = (
     HOLDS,
     NEW_QUERIES,
     QUERIES,
+    QUERY_VERSIONS,
     NEW_QUERY_DELIVERIES,
     QUERY_DELIVERIES,
     LOOKUPS,
@@ -320,11 +421,18 @@ IN_ORDER: tuple[Write, ...] = (
     MESSAGES_PRUNED,
     PAYLOADS_PRUNED,
     NUMBERS_PRUNED,
+    VALUES_PRUNED,
+    RESOURCES_PRUNED,
     ENCOUNTERS_PRUNED,
     ASSERTIONS_EXPIRED,
     ASSERTIONS,
     ACCESS_TOKENS_EXPIRED,
     ACCESS_TOKENS,
+    FETCHES,
+    FETCHES_MOVED,
+    TRAIL_EXPORTS_EXPIRED,
+    TRAIL_EXPORTS_ENDED,
+    TRAIL_EXPORTS,
     SEALS,
     LEAF_BLOCKS,
     EVENTS,

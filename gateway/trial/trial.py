@@ -33,7 +33,7 @@ from gateway.mappings.hl7v2.header import route
 from gateway.mappings.hl7v2.mapping import map_message
 from gateway.mappings.hl7v2.watched import Unread, WatchedMessage
 from gateway.message import Format, Message, MessageState, Received
-from gateway.message_numbers import message_numbers
+from gateway.message_numbers import message_numbers, placed_numbers
 from gateway.message_types import MessageTypes
 from gateway.pipeline import Pipeline
 from gateway.reading import MAX_SEGMENTS, FhirReader, Hl7Reader, with_lookups
@@ -42,10 +42,12 @@ from gateway.review.assess import assess
 from gateway.review.model import Hold, HoldState, Query
 from gateway.rules import Rules
 from gateway.store import open_store
-from gateway.store.interface import CaseChange, QuerySearch, ResourceVersion, Step, Store
+from gateway.store.interface import CaseChange, ResourceVersion, Step, Store
+from gateway.store.queries import QuerySearch
 from gateway.trial.tried import EncounterTried, Fate, LeftOver, Tried
 from gateway.trial.values import Value, values
 
+NO_NUMBER = "no-encounter-number"
 HEAD = 65_536
 """Of a message that is too long, what its refusal is read from."""
 MOST_HISTORY = 500
@@ -74,13 +76,23 @@ class _Looked:
     def __init__(self, store: Store, standing: Store | None) -> None:
         self._stores = [store, standing] if standing is not None else [store]
 
-    async def resource(self, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
-        found = [await store.resource(type, id, version) for store in self._stores]
+    async def resource(self, client: str, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
+        found = [await store.resource(client, type, id, version) for store in self._stores]
         return next((each for each in found if each is not None), None)
 
     async def message(self, id: int) -> Message | None:
         found = [await store.message(id) for store in self._stores]
         return next((each for each in found if each is not None), None)
+
+    async def referring(self, client: str, reference: str) -> list[ResourceVersion]:
+        found = [each for store in self._stores for each in await store.referring(client, reference)]
+        return list({(each.type, each.id): each for each in reversed(found)}.values())
+
+    async def whole_messages(self, ids: Sequence[int]) -> dict[int, Message]:
+        found: dict[int, Message] = {}
+        for store in reversed(self._stores):
+            found |= await store.whole_messages(ids)
+        return found
 
     async def queries(self, search: QuerySearch) -> list[Query]:
         return [query for store in self._stores for query in await store.queries(search)]
@@ -114,7 +126,7 @@ class Trial:
             Format.FHIR: FhirReader(rules.sources, _Looked(store, self._standing)),
         }
         self._readers = readers
-        self._pipeline = Pipeline(store, readers, self._casework, backlog, self._clock)
+        self._pipeline = Pipeline(store, readers, self._casework, backlog, self._clock, self._ids)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -206,7 +218,7 @@ class Trial:
         problems = said.problems if isinstance(said, Change) else ()
         tried = replace(tried, fate=_FATES[settled.state], reason=settled.reason, problems=problems)
         if settled.encounter is None:
-            return tried
+            return replace(tried, numbers=_candidates(settled, kept))
         after = (await self._store.cases([settled.encounter]))[settled.encounter]
         return replace(tried, encounter=self._encounter(before.get(after.key, Case(after.key)), after))
 
@@ -257,6 +269,13 @@ class Trial:
                 messages.append(replace(kept, replay_of=kept.replay_of or kept.id))
         change = CaseChange(Case(case.key), replace(case, version=1), shown.fingerprint, str(shown.stage), shown.total)
         return Step(messages=messages, cases=[change])
+
+
+def _candidates(settled: Message, kept: Message) -> tuple[Value, ...]:
+    """The numbers that stand in a message which was set aside for having none at the feed's places."""
+    if kept.format is not Format.HL7V2 or not (settled.reason or "").startswith(NO_NUMBER):
+        return ()
+    return tuple(Value("", number, place) for place, number in placed_numbers(kept.payload))
 
 
 def _screened(payload: bytes) -> Acknowledged | None:

@@ -71,6 +71,8 @@ class Tried:
     left_over: tuple[LeftOver, ...] = ()
     problems: tuple[Problem, ...] = ()
     encounter: EncounterTried | None = None
+    numbers: tuple[Value, ...] = ()
+    """Of a message that has no number for an encounter's key: those that it has, with their places."""
 
     @property
     def failed(self) -> bool:
@@ -101,6 +103,7 @@ class Tried:
             ],
             "problems": [{"rule": p.rule, "where": p.where, "text": p.text} for p in self.problems],
             "encounter": _encounter(self.encounter),
+            "numbers": [{"value": v.value, "place": v.place} for v in self.numbers],
         }
 
 

@@ -71,6 +71,6 @@ def _merged(merges: Merges) -> Iterator[Value]:
         path = f"merges[{number}]"
         yield Value(f"{path}.kind", str(pair.kind), "MSH-9")
         yield Value(f"{path}.retired", pair.retired.value, pair.where)
-        yield Value(f"{path}.surviving", pair.surviving.value, "")
+        yield Value(f"{path}.surviving", pair.surviving.value, pair.survives_at)
         if pair.subject is not None:
-            yield Value(f"{path}.subject", pair.subject.value, "")
+            yield Value(f"{path}.subject", pair.subject.value, pair.subject_at)

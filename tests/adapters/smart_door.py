@@ -50,7 +50,9 @@ class Told:
 
     def answered(self, route: str, status: int, seconds: float) -> None: ...
 
-    def refused(self, status: int, method: str, route: str, caller: str | None, why: str = "") -> None:
+    def refused(
+        self, status: int, method: str, route: str, caller: str | None, why: str = "", *, address: str = ""
+    ) -> None:
         self.refusals.append((status, caller, why))
 
 

@@ -34,7 +34,7 @@ class Told:
 
     def answered(self, route: str, status: int, seconds: float) -> None: ...
 
-    def refused(self, status: int, method: str, route: str, caller: str | None) -> None:
+    def refused(self, status: int, method: str, route: str, caller: str | None, *, address: str = "") -> None:
         self.refused_.append((status, route, caller))
 
 

@@ -16,8 +16,9 @@ from smart_door import NOON, TOKEN_URL, Watch, client, door
 from smart_peer import Peer, ec_key, public_jwk, rsa_key
 
 from gateway.access.keys import LARGEST_SET
+from gateway.adapters.checked_network import CheckedNetwork, is_public
 from gateway.adapters.smart import fetched_keys
-from gateway.adapters.smart.fetched_keys import FRESH, PATIENCE, STALE, CheckedNetwork, FetchedKeys, fetch, is_public
+from gateway.adapters.smart.fetched_keys import FRESH, PATIENCE, STALE, FetchedKeys, fetch
 from gateway.registrations import KeysUnreachable
 from gateway.store.sqlite import SqliteStore
 

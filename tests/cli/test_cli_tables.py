@@ -20,8 +20,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def shown(capsys: pytest.CaptureFixture[str], *row: str, whole: set[str]) -> list[str]:
+    """The lines below the head: on a terminal it has a line under it."""
     tables.show(COLUMNS, [row], whole=whole)
-    return capsys.readouterr().out.splitlines()[2:]
+    lines = capsys.readouterr().out.splitlines()
+    return lines[2:] if "\t" not in lines[0] else lines[1:]
 
 
 @pytest.mark.usefixtures("terminal")
@@ -45,7 +47,13 @@ def test_a_key_wider_than_the_terminal_is_still_whole(
 
 def test_what_goes_to_a_file_is_not_folded(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = shown(capsys, KEY, "PAYER-00012", "rmendes", "12414.40", LONG, whole=set())
-    assert line.split("  ") == [KEY, "PAYER-00012", "rmendes", "12414.40", LONG]
+    assert line.split("\t") == [KEY, "PAYER-00012", "rmendes", "12414.40", LONG]
+
+
+def test_what_goes_to_a_file_is_a_line_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.show(("key", "holds"), [(KEY, "one\ntwo"), ("a\tb", "")], whole=())
+    mark = "\N{REPLACEMENT CHARACTER}"
+    assert capsys.readouterr().out == f"key\tholds\n{KEY}\tone; two\na{mark}b\t\n"
 
 
 def test_what_came_off_the_wire_neither_steers_the_terminal_nor_is_markup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,4 +65,12 @@ def test_what_came_off_the_wire_neither_steers_the_terminal_nor_is_markup(capsys
 
 def test_no_rows(capsys: pytest.CaptureFixture[str]) -> None:
     tables.show(COLUMNS, [], whole=())
-    assert capsys.readouterr().out.splitlines()[0].split() == list(COLUMNS)
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("\t".join(COLUMNS) + "\n", "nothing found\n")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_no_rows_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.show(COLUMNS, [], whole=())
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "nothing found\n")

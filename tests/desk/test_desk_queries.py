@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from desk_world import CODER, KEY, NPI, PROVIDER, STRANGER, SUPERVISOR, World, draft, world
 
+from gateway.desk.query_reading import Found
 from gateway.desk.refusals import Reason, Refusal
 from gateway.encounter.change import Answer, Change
 from gateway.encounter.identity import EncounterKey
@@ -18,7 +19,7 @@ from gateway.mappings.fhir.source import FhirSource
 from gateway.message import Format, MessageState, Received
 from gateway.review.model import HoldKind, HoldState, Query, QueryStatus
 from gateway.review.queries import QUERY_TRANSITIONS, Party, steps_to
-from gateway.store.interface import QuerySearch
+from gateway.store.queries import QuerySearch
 
 
 @pytest.fixture
@@ -85,12 +86,13 @@ async def test_a_reader_is_named_by_its_role_not_by_whom_it_speaks_for(here: Wor
 async def test_the_provider_finds_and_reads_its_query_and_no_other_does(here: World) -> None:
     query, _ = await here.queries.ask(KEY, CODER, draft())
     found = await here.queries.find(QuerySearch(owners=(NPI,)), PROVIDER)
-    assert [one.query.id for one in found] == [query.id]
+    assert [one.query.id for one in found.items] == [query.id]
+    assert (found.total, found.more) == (1, False)
     asked = await here.queries.get(query.id, PROVIDER)
     assert asked.query == query
     assert (await here.queries.by_number(query.number, PROVIDER)).query == query
     assert (await here.told())[-1].event.actor == "client:inbox"
-    assert await here.queries.find(QuerySearch(), STRANGER) == ()
+    assert await here.queries.find(QuerySearch(), STRANGER) == Found([], 0)
     for reading in (here.queries.get(query.id, STRANGER), here.queries.by_number(query.number, STRANGER)):
         with pytest.raises(Refusal) as refused:
             await reading

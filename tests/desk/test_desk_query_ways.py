@@ -25,7 +25,7 @@ from gateway.review.query_delivery import InboxState
 from gateway.review.query_template import Filling, OwnOption, Passage
 from gateway.review.query_template_file import load_templates
 from gateway.review.query_timing import Calendar, EscalationStep, QueryPolicy
-from gateway.store.interface import QuerySearch
+from gateway.store.queries import QuerySearch
 
 ADVISER, SECOND = "1528000148", "1987654328"
 FILLING = Filling(
@@ -271,4 +271,4 @@ async def test_agreement_and_turnaround_by_provider_and_template(here: Ways) -> 
     lines = [(line.provider, line.template, line.asked, line.open, line.agreed, line.disagreed) for line in found]
     assert lines == [(NPI, "missing-diagnosis", 1, 1, 0, 0), (NPI, "none", 1, 0, 0, 1)]
     assert [line.agreement for line in found] == [None, 0.0]
-    assert await here.world.store.queries(QuerySearch(number=agreeing.number)) == [agreeing]
+    assert await here.world.store.queries(QuerySearch(numbers=(agreeing.number,))) == [agreeing]

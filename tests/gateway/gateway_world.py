@@ -97,13 +97,14 @@ def write_configuration(
     seal_seconds: float = 1,
     http: int = 0,
     mllp: int = 0,
+    also: str = "",
 ) -> Path:
-    """A configuration, policy and dialect in `directory`; the configuration's path."""
+    """A configuration, policy and dialect in `directory`; the configuration's path. `also`: further clients."""
     clients = "\n".join(
         f"  - {{name: {client_name(role)}, roles: [{role.value}], token_env: TOKEN_{role.name}, authority: MAIN}}"
         for role in Role
     )
-    clients += f"\n  - {{name: {OTHER_FEED}, roles: [feed], token_env: TOKEN_OTHER, authority: MAIN}}"
+    clients += f"\n  - {{name: {OTHER_FEED}, roles: [feed], token_env: TOKEN_OTHER, authority: MAIN}}\n{also}"
     path = directory / "gateway.yaml"
     values = {"store": store, "billing": billing, "max_message": max_message, "high_water": high_water}
     values |= {"seal_seconds": seal_seconds, "http": http, "mllp": mllp, "clients": clients, "reference": REFERENCE}
@@ -113,6 +114,14 @@ def write_configuration(
     since = {"long_ago": today() - timedelta(days=2_000), "lately": today() - timedelta(days=12)}
     (directory / "policy.yaml").write_text(_POLICY.format(experienced=EXPERIENCED, new=NEW_CODER, **since))
     return path
+
+
+def rewrite(directory: Path, old: str, new: str, file: str = "gateway.yaml") -> None:
+    """Write `new` in the place of `old`, which the file has."""
+    path = directory / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
 
 
 def environment() -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from gateway_world import environment, until, write_configuration
+from gateway_world import environment, rewrite, until, write_configuration
 
 from conformance.crash import free_port
 from conformance.mllp_sender import MllpSender
@@ -75,10 +75,11 @@ def surroundings() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def serving(directory: Path, **settings: Any) -> AsyncIterator[Served]:
-    """A gateway that is ready; ended at the end if it has not ended before."""
+async def serving(directory: Path, feed: str = "", **settings: Any) -> AsyncIterator[Served]:
+    """A gateway that is ready; ended at the end if it has not ended before. `feed`: more settings of its first feed."""
     http, mllp = free_port(), free_port()
     write_configuration(directory, http=http, mllp=mllp, **settings)
+    rewrite(directory, "dialect: site,", f"dialect: site, {feed}")
     served = await launch(directory, http, mllp)
     try:
         await served.started()

@@ -123,8 +123,10 @@ async def test_who_looked_at_what_is_in_the_trail(analyst: Analyst, visit: Visit
     await analyst.finds("--text", visit.person.family, "--since", "1d")
     await analyst.says("messages", "show", message["id"], "--payload")
     events = [stored.event for stored in await analyst.world.events() if stored.event.actor == "user:analyst"]
-    number, text, read = events
-    assert [e.action for e in events] == [Action.MESSAGES_SEARCHED, Action.MESSAGES_SEARCHED, Action.MESSAGE_READ]
+    number, text, *shown, read = events
+    assert {(one.action, one.subject) for one in shown} <= {(Action.DESK_READ, f"api/messages/{message['id']}")}
+    assert (number.action, text.action) == (Action.MESSAGES_SEARCHED, Action.MESSAGES_SEARCHED)
+    assert read.action == Action.MESSAGE_READ
     assert (number.detail["number"], number.detail["messages"]) == (visit.account, [int(message["id"])])
     assert (text.detail["text"], text.detail["found"], text.detail["messages"]) == (True, 1, [int(message["id"])])
     assert visit.person.family not in str(text.detail)
@@ -165,8 +167,8 @@ async def test_what_was_set_aside_is_grouped_found_by_its_number_and_taken_again
     for _ in range(3):
         await tell(analyst.world, broken(visit))
     await analyst.world.settled()
-    told = await analyst.says("quarantine")
-    assert re.search(r"epic-adt +no-encounter-number +3 ", told)
+    told = (await analyst.run("quarantine")).output
+    assert re.search(r"epic-adt\tno-encounter-number\t3\t", told)
     command = "gateway messages replay --state set-aside --feed epic-adt --rule no-encounter-number"
     assert command in told
     [group] = json.loads(await analyst.says("quarantine", "--json"))["items"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from gateway_world import OTHER_FEED, OTHER_TOKEN, configuration, running, until
+from gateway_world import client_name, configuration, running, until
 
 from gateway import app
 from gateway.access.roles import Role
@@ -122,24 +122,16 @@ async def test_a_stop_commits_what_waits_before_it_says_that_it_stopped(tmp_path
 
 
 async def test_what_a_handler_refuses_is_a_refusal_too(tmp_path: Path) -> None:
-    """The door lets every feed in; that a resource is another client's, only the handler knows."""
+    """The door lets the supervisor search messages; that a search looks into payloads, only the handler knows."""
     async with running(tmp_path) as world:
         gateway: Gateway = world.gateway
-        encounter = {
-            "resourceType": "Encounter",
-            "id": "e1",
-            "status": "finished",
-            "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"},
-            "identifier": [{"system": "urn:visits", "value": "V1", "assigner": {"display": "MAIN"}}],
-        }
-        ours = await world.http(Role.FEED).put("/fhir/Encounter/e1", json=encounter)
-        assert ours.status_code == 201, ours.text
-        other = {"Authorization": f"Bearer {OTHER_TOKEN}"}
-        refused = await world.http(None).put("/fhir/Encounter/e1", json=encounter, headers=other)
+        search = {"text": "SMITH", "since": "2026-01-01T00:00:00Z"}
+        refused = await world.http(Role.SUPERVISOR).get("/api/messages", params=search)
         assert refused.status_code == 403
+        assert "message.payload, which the role analyst has" in refused.json()["detail"]
         await gateway.refusals.commit()
         [event] = await refusals_in(gateway.store)
-        assert (event.actor, event.subject) == (f"client:{OTHER_FEED}", "route/fhir/Encounter/{id}")
+        assert (event.actor, event.subject) == (f"client:{client_name(Role.SUPERVISOR)}", "route/api/messages")
 
 
 async def test_a_refusal_is_exported_as_a_security_alert(store: Store) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from gateway_world import TOKENS, World, environment, running, today, until, write_configuration
+from gateway_world import TOKENS, World, environment, rewrite, running, today, until, write_configuration
 from visits import code, seen, sent, standing, stay
 
 from conformance import day, ehr
@@ -38,13 +38,6 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         monkeypatch.setenv(name, value)
     async with running(tmp_path) as one:
         yield one
-
-
-def rewrite(world: World, old: str, new: str, file: str = "gateway.yaml") -> None:
-    path = world.directory / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 async def ask(world: World, method: str, path: str, body: Any = None, role: Role = Role.OPERATOR) -> httpx.Response:
@@ -121,7 +114,7 @@ async def test_what_is_held_is_looked_at_again_by_the_new_policy(world: World) -
     await code(world, visit)
     await world.settled()
     assert await standing(world, visit) == {"high-value"}
-    rewrite(world, "total > 10000.0", "total > 10000000.0", "policy.yaml")
+    rewrite(world.directory, "total > 10000.0", "total > 10000000.0", "policy.yaml")
     await reloaded(world)
 
     async def released() -> bool:
@@ -135,8 +128,8 @@ async def test_what_is_held_is_looked_at_again_by_the_new_policy(world: World) -
 
 async def test_every_mistake_is_told_and_nothing_changes(world: World) -> None:
     before = world.gateway.config
-    rewrite(world, "facility: MAIN", "facilty: MAIN")
-    rewrite(world, "total > 10000.0", "total >", "policy.yaml")
+    rewrite(world.directory, "facility: MAIN", "facilty: MAIN")
+    rewrite(world.directory, "total > 10000.0", "total >", "policy.yaml")
     mistakes = await refused(world)
     places = {(Path(one["file"]).name, one["line"], one["key"]) for one in mistakes}
     assert ("gateway.yaml", 2, "facilty") in places
@@ -148,9 +141,9 @@ async def test_every_mistake_is_told_and_nothing_changes(world: World) -> None:
 
 
 async def test_what_needs_a_restart_is_refused_as_a_whole(world: World) -> None:
-    rewrite(world, "seal_seconds: 1", "seal_seconds: 2")
-    rewrite(world, "store: sqlite:///gateway.db", "store: sqlite:///other.db\nnode: 3")
-    rewrite(world, "high_water: 5000", "high_water: 4000")
+    rewrite(world.directory, "seal_seconds: 1", "seal_seconds: 2")
+    rewrite(world.directory, "store: sqlite:///gateway.db", "store: sqlite:///other.db\nnode: 3")
+    rewrite(world.directory, "high_water: 5000", "high_water: 4000")
     mistakes = await refused(world)
     assert sorted(one["key"] for one in mistakes) == ["audit", "node", "store"]
     assert all("restart" in one["remedy"] for one in mistakes)
@@ -162,7 +155,7 @@ async def test_feeds_come_and_go_and_the_others_keep_their_connections(world: Wo
     async with world.sender("epic-adt") as kept:
         await kept.send(ehr.adt("A04", visit, *sent()))
         line = next(line for line in (world.directory / "gateway.yaml").read_text().splitlines() if "either" in line)
-        rewrite(world, line, '  - {name: added, listen: "mllp://127.0.0.1:0", dialect: site}')
+        rewrite(world.directory, line, '  - {name: added, listen: "mllp://127.0.0.1:0", dialect: site}')
         taken = await reloaded(world)
         assert "feeds" in taken["changed"]
         assert set(world.gateway.mllp) == {"epic-adt", "encoder", "added"}
@@ -175,7 +168,7 @@ async def test_feeds_come_and_go_and_the_others_keep_their_connections(world: Wo
 async def test_a_removed_feed_listens_no_more(world: World) -> None:
     address = world.gateway.mllp["either"]
     line = next(line for line in (world.directory / "gateway.yaml").read_text().splitlines() if "either" in line)
-    rewrite(world, line + "\n", "")
+    rewrite(world.directory, line + "\n", "")
     await reloaded(world)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*address)
@@ -187,7 +180,11 @@ async def test_a_port_that_is_taken_undoes_everything(world: World) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        rewrite(world, 'name: either, listen: "mllp://127.0.0.1:0"', f'name: either, listen: "mllp://127.0.0.1:{port}"')
+        rewrite(
+            world.directory,
+            'name: either, listen: "mllp://127.0.0.1:0"',
+            f'name: either, listen: "mllp://127.0.0.1:{port}"',
+        )
         (world.directory / "policy.yaml").write_text(NEW_POLICY)
         [mistake] = await refused(world)
         assert (mistake["key"], str(port) in mistake["text"]) == ("feeds[either].listen", True)
@@ -206,7 +203,7 @@ async def test_a_port_that_is_taken_undoes_everything(world: World) -> None:
 async def test_a_token_that_is_taken_away_opens_nothing_any_more(world: World) -> None:
     assert (await world.http(Role.MONITOR).get("/metrics")).status_code == 200
     line = next(line for line in (world.directory / "gateway.yaml").read_text().splitlines() if "TOKEN_MONITOR" in line)
-    rewrite(world, line + "\n", "")
+    rewrite(world.directory, line + "\n", "")
     await reloaded(world)
     assert (await world.http(Role.MONITOR).get("/metrics")).status_code == 401
     assert (await world.http(Role.OPERATOR).get("/metrics")).status_code == 200
@@ -216,8 +213,8 @@ async def test_a_destination_that_is_added_takes_what_could_go_nowhere(world: Wo
     text = (world.directory / "gateway.yaml").read_text()
     lines = [line for line in text.splitlines() if re.search("name: (clearinghouse|payer-fhir)", line)]
     for line in lines:
-        rewrite(world, line + "\n", "")
-    rewrite(world, "destinations:\n", "")
+        rewrite(world.directory, line + "\n", "")
+    rewrite(world.directory, "destinations:\n", "")
     await reloaded(world)
     visit = day.routine(today())
     await stay(world, visit)
@@ -236,7 +233,7 @@ async def test_a_destination_that_is_added_takes_what_could_go_nowhere(world: Wo
 async def test_a_return_writes_the_files_back(world: World) -> None:
     text = (world.directory / "gateway.yaml").read_text()
     (world.directory / "dialects" / "second.yaml").write_text("extends: base\n")
-    rewrite(world, "high_water: 5000", "high_water: 4000")
+    rewrite(world.directory, "high_water: 5000", "high_water: 4000")
     await reloaded(world)
     answer = await ask(world, "POST", "rollback", {})
     assert answer.status_code == 200, answer.text
@@ -250,8 +247,50 @@ async def test_a_return_writes_the_files_back(world: World) -> None:
     assert first["files"] == third["files"]
 
 
+TEMPLATE = """\
+name: acuity
+about: acuity
+kind: multiple-choice
+title: Onset of {condition}
+question: "{condition} is documented. How did it begin, in your clinical judgement?"
+values: [{name: condition, meaning: The condition}]
+indicators: [{name: onset, meaning: The passage that shows it}]
+options: [{text: Sudden, supported_by: [onset]}]
+"""
+
+
+async def test_the_site_s_query_templates_are_part_of_a_version(world: World) -> None:
+    """A template comes, changes and goes with the version that has it."""
+    templates = world.directory / "templates"
+    templates.mkdir()
+    (templates / "acuity.yaml").write_text(TEMPLATE)
+    rewrite(world.directory, "facility: MAIN", "facility: MAIN\nqueries: {templates: templates}")
+    taken = await reloaded(world)
+    assert (taken["files"], taken["changed"]) == (["gateway.yaml", "templates/acuity.yaml"], ["queries"])
+    rewrite(world.directory, "Onset of", "Beginning of", "templates/acuity.yaml")
+    (templates / "second.yaml").write_text(TEMPLATE.replace("name: acuity", "name: second", 1))
+    taken = await reloaded(world)
+    assert taken["files"] == ["templates/acuity.yaml", "templates/second.yaml"]
+    assert world.gateway.querying.templates["acuity"].title == "Beginning of {condition}"
+    assert (await told(world, Action.CONFIGURATION_ACTIVATED))[-1]["files"] == taken["files"]
+    answer = await ask(world, "POST", "rollback", {})
+    assert answer.json()["files"] == taken["files"]
+    assert (templates / "acuity.yaml").read_text() == TEMPLATE
+    assert not (templates / "second.yaml").exists()
+    assert world.gateway.querying.templates["acuity"].title == "Onset of {condition}"
+    assert "second" not in world.gateway.querying.templates
+
+
+async def test_a_template_that_cannot_be_used_is_refused_with_all_else(world: World) -> None:
+    (world.directory / "templates").mkdir()
+    (world.directory / "templates" / "mine.yaml").write_text("name: mine\n")
+    rewrite(world.directory, "facility: MAIN", "facilty: MAIN\nqueries: {templates: templates}")
+    files = {Path(one["file"]).name for one in await refused(world)}
+    assert files == {"gateway.yaml", "mine.yaml"}
+
+
 async def test_a_return_after_a_refused_edit_keeps_the_edit_as_a_version(world: World) -> None:
-    rewrite(world, "total > 10000.0", "total >", "policy.yaml")
+    rewrite(world.directory, "total > 10000.0", "total >", "policy.yaml")
     await refused(world)
     answer = (await ask(world, "POST", "rollback", {})).json()
     assert (answer["version"], answer["kept"], answer["copies"]) == (1, 2, [])
@@ -261,7 +300,7 @@ async def test_a_return_after_a_refused_edit_keeps_the_edit_as_a_version(world: 
 
 
 async def test_a_secret_in_a_file_is_kept_in_no_version(world: World) -> None:
-    rewrite(world, "token_env: TOKEN_MONITOR", "token: zebra-crossing-0123456789")
+    rewrite(world.directory, "token_env: TOKEN_MONITOR", "token: zebra-crossing-0123456789")
     await refused(world)
     answer = (await ask(world, "POST", "rollback", {})).json()
     assert answer["kept"] is None
@@ -273,9 +312,9 @@ async def test_a_secret_in_a_file_is_kept_in_no_version(world: World) -> None:
 async def test_a_version_that_no_longer_passes_is_refused_and_the_files_stay(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rewrite(world, "high_water: 5000", "high_water: 4000")
+    rewrite(world.directory, "high_water: 5000", "high_water: 4000")
     line = next(line for line in (world.directory / "gateway.yaml").read_text().splitlines() if "TOKEN_OTHER" in line)
-    rewrite(world, line + "\n", "")
+    rewrite(world.directory, line + "\n", "")
     await reloaded(world)
     now = {path: path.read_text() for path in world.directory.glob("**/*.yaml")}
     monkeypatch.delenv("TOKEN_OTHER")
@@ -296,7 +335,7 @@ async def test_there_is_nothing_to_return_to_at_first(world: World) -> None:
 
 
 async def test_a_version_that_was_edited_in_the_database_is_not_written_back(world: World) -> None:
-    rewrite(world, "high_water: 5000", "high_water: 4000")
+    rewrite(world.directory, "high_water: 5000", "high_water: 4000")
     await reloaded(world)
     store: Any = world.gateway.store
     store._writer.execute("UPDATE configurations SET body = ? WHERE number = 1", (b'{"gateway.yaml": "node: 5"}',))
@@ -306,16 +345,16 @@ async def test_a_version_that_was_edited_in_the_database_is_not_written_back(wor
 
 
 async def test_reloads_at_one_moment_come_one_after_the_other(world: World) -> None:
-    rewrite(world, "high_water: 5000", "high_water: 4000")
+    rewrite(world.directory, "high_water: 5000", "high_water: 4000")
     answers = await asyncio.gather(*(ask(world, "POST", "reload") for _ in range(5)))
     assert {answer.json()["version"] for answer in answers} == {2}
 
 
 async def test_a_hang_up_reloads_and_a_mistake_ends_nothing(world: World) -> None:
-    rewrite(world, "high_water: 5000", "high_water: 4000")
+    rewrite(world.directory, "high_water: 5000", "high_water: 4000")
     await world.gateway.hang_up()
     assert world.gateway.config.processing.high_water == 4_000
-    rewrite(world, "high_water: 4000", "high_water: none")
+    rewrite(world.directory, "high_water: 4000", "high_water: none")
     await world.gateway.hang_up()
     assert world.gateway.config.processing.high_water == 4_000
     assert (await told(world, Action.CONFIGURATION_REFUSED))[0]["mistakes"] == 1
@@ -325,7 +364,7 @@ async def test_a_reload_of_the_same_words_is_told_and_reads_the_secrets_again(wo
     """A token in a file of its own is changed, nothing else."""
     token = world.directory / "monitor.token"
     token.write_text("the-first-token-0123456789\n")
-    rewrite(world, "token_env: TOKEN_MONITOR", "token_file: monitor.token")
+    rewrite(world.directory, "token_env: TOKEN_MONITOR", "token_file: monitor.token")
     await reloaded(world)
     token.write_text("the-second-token-0123456789\n")
     assert (await reloaded(world))["version"] == 2
@@ -346,16 +385,16 @@ async def test_a_feed_over_http_comes_changes_and_goes(world: World) -> None:
 
     assert await post() in (403, 404)
     feed = "  - {name: web, listen: http, dialect: site, max_message: 4096}\n"
-    rewrite(world, "feeds:\n", "feeds:\n" + feed)
-    rewrite(world, "token_env: TOKEN_FEED", "token_env: TOKEN_FEED, feeds: [web]")
+    rewrite(world.directory, "feeds:\n", "feeds:\n" + feed)
+    rewrite(world.directory, "token_env: TOKEN_FEED", "token_env: TOKEN_FEED, feeds: [web]")
     await reloaded(world)
     assert await post() == 200
-    rewrite(world, "max_message: 4096", "max_message: 1024")
+    rewrite(world.directory, "max_message: 4096", "max_message: 1024")
     await reloaded(world)
     large = message + b"NTE|1||" + b"x" * 2_000 + b"\r"
     refused_ = await world.http(Role.FEED).post(address, content=large, headers=kind)
     assert refused_.status_code in (413, 422)
-    rewrite(world, feed.replace("4096", "1024"), "")
-    rewrite(world, ", feeds: [web]", "")
+    rewrite(world.directory, feed.replace("4096", "1024"), "")
+    rewrite(world.directory, ", feeds: [web]", "")
     await reloaded(world)
     assert await post() in (403, 404)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from gateway_world import TOKENS, World, environment, running, today, until, write_configuration
+from gateway_world import TOKENS, World, environment, rewrite, running, today, until, write_configuration
 from served import serving
 from typer.testing import CliRunner
 from visits import sent
@@ -51,18 +51,11 @@ async def says(world: World, *words: str) -> str:
     return str(result.output)
 
 
-def rewrite(directory: Path, old: str, new: str, file: str = "gateway.yaml") -> None:
-    path = directory / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
 async def test_an_operator_changes_looks_and_returns(world: World) -> None:
     rewrite(world.directory, "high_water: 5000", "high_water: 4000")
-    assert "version 2 is in force; changed: processing" in await says(world, "reload")
+    assert "version 2 is in force; changed: gateway.yaml (in gateway.yaml: processing)" in await says(world, "reload")
     listed = await says(world, "configuration")
-    assert listed.index("user:operator") < listed.index("gateway ")
+    assert listed.index("user:operator") < listed.index("gateway\t")
     compared = await run(world, "configuration", "diff", "1", "2")
     assert compared.exit_code == 1
     assert "-processing: {high_water: 5000}" in compared.output
@@ -72,6 +65,14 @@ async def test_an_operator_changes_looks_and_returns(world: World) -> None:
     assert "version 3 is in force" in await says(world, "rollback")
     assert "high_water: 5000" in (world.directory / "gateway.yaml").read_text()
     assert world.gateway.config.processing.high_water == 5_000
+
+
+async def test_what_changed_is_told_by_file(world: World) -> None:
+    rewrite(world.directory, "total > 10000.0", "total > 9000.0", "policy.yaml")
+    (world.directory / "dialects" / "second.yaml").write_text("extends: base\n")
+    assert "version 2 is in force; changed: dialects/second.yaml, policy.yaml\n" in await says(world, "reload")
+    assert "version 2 is in force; changed: no file\n" in await says(world, "reload")
+    assert "changed: dialects/second.yaml, policy.yaml\n" in await says(world, "rollback")
 
 
 async def test_mistakes_are_told_with_their_lines(world: World) -> None:

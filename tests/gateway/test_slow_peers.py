@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import resource
-import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from gateway_world import write_configuration
-from served import Served, launch
+from served import serving
 
-from conformance.crash import free_port
 from conformance.slow_peers import Cost, Crowd
 
 MIB = 1024 * 1024
@@ -28,23 +23,12 @@ def adt(number: int) -> bytes:
     ).encode()
 
 
-@asynccontextmanager
-async def serving(directory: Path, frame_seconds: float, connections: int) -> AsyncIterator[Served]:
-    http, mllp = free_port(), free_port()
-    path = write_configuration(directory, http=http, mllp=mllp)
-    limits = f"frame_seconds: {frame_seconds}, max_connections: {connections}, max_per_address: {connections}, "
-    path.write_text(path.read_text().replace("dialect: site,", f"dialect: site, {limits}", 1))
-    served = await launch(directory, http, mllp)
-    try:
-        await served.started()
-        yield served
-    finally:
-        if served.process.returncode is None:
-            await served.end(signal.SIGKILL)
+def limits(frame_seconds: float, connections: int) -> str:
+    return f"frame_seconds: {frame_seconds}, max_connections: {connections}, max_per_address: {connections}, "
 
 
 async def crowded(directory: Path, slow: int, frame_seconds: float, half: int) -> Cost:
-    async with serving(directory, frame_seconds, slow + 20) as served:
+    async with serving(directory, limits(frame_seconds, slow + 20)) as served:
         crowd = Crowd("127.0.0.1", served.mllp, adt, served.process.pid, slow=slow, half=half)
         cost = await crowd.measure(frame_seconds + 3)
         assert await served.end() == 0
@@ -79,7 +63,7 @@ async def test_a_thousand_slow_senders(tmp_path: Path, half: int) -> None:
 @pytest.mark.soak
 async def test_slow_senders_of_large_messages_cannot_hold_the_memory(tmp_path: Path) -> None:
     """Forty senders, each with four mebibytes of a frame: what they hold together has a bound."""
-    async with serving(tmp_path, 30.0, 60) as served:
+    async with serving(tmp_path, limits(30.0, 60)) as served:
         crowd = Crowd("127.0.0.1", served.mllp, adt, served.process.pid, slow=40, honest=2, half=3 * MIB)
         cost = await crowd.measure(1.0)
         assert cost.grown < 128 * MIB

@@ -91,9 +91,21 @@ def test_what_would_fail_ends_with_status_1(tmp_path: Path) -> None:
     assert (aside["outcome"], aside["failed"], good["failed"], document["failed"]) == ("set-aside", True, False, 1)
     assert aside["reason"].startswith("no-encounter-number at ")
     assert aside["acknowledged"]["code"] == "AA"
+    assert {"value": visit.person.mrn, "place": "PID[1]-3"} in aside["numbers"]
+    assert good["numbers"] == []
     told = run(tmp_path, "--feed", "epic-adt", str(file))
     assert told.exit_code == 1
     assert "WOULD BE SET ASIDE" in told.output
+    assert "fields.visit" in told.output
+    assert visit.person.mrn in told.output
+
+
+def test_each_number_of_a_merge_has_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "merge.hl7"
+    file.write_bytes(ehr.merged(day.routine(today()), "M000001", *sent()))
+    [message] = tried(tmp_path, "--feed", "epic-adt", str(file))["messages"]
+    places = {value["path"]: value["place"] for value in message["values"]}
+    assert (places["merges[0].retired"], places["merges[0].surviving"]) == ("MRG[1]-3", "PID-18")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ from gateway.review.model import HoldKind, Severity
 from gateway.review.policy import EditLimits, Policy
 
 TWICE = charge(
-    id="again", code="36415", units="1", amount="12.00", start="2026-11-02", diagnoses=("E119",),
+    id="again", code="36415", system="hcpcs", units="1", amount="12.00", start="2026-11-02", diagnoses=("E119",),
     providers=(Provider(role=ProviderRole.RENDERING, npi="1234567893"),),
 )  # fmt: skip
 

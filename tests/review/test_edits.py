@@ -78,7 +78,7 @@ W, I = Severity.WARNING, Severity.INFORMATION  # noqa: E741
 TOMORROW = datetime.combine(TODAY + timedelta(days=1), datetime.min.time(), tzinfo=CHICAGO)
 CREDIT = charge(id="x", kind="credit", code="99999", units="1", amount="5", start="2026-11-02")
 TWICE = charge(
-    id="again", code="36415", units="1", amount="12.00", start="2026-11-02", diagnoses=("E119",),
+    id="again", code="36415", system="hcpcs", units="1", amount="12.00", start="2026-11-02", diagnoses=("E119",),
     providers=(Provider(role=ProviderRole.RENDERING, npi="1234567893"),),
 )  # fmt: skip
 
@@ -91,6 +91,7 @@ ROWS = [
     Row("charge-unmapped", "charges[0].code", first_charge(code=None), "c1"),
     Row("charge-unmapped", "charges[0].code", first_charge(system=CodeSystem.LOCAL), "c1"),
     Row("charge-code-form", "charges[0].code", first_charge(code="9921"), "c1"),
+    Row("charge-code-system-unsaid", "charges", first_charge(system=None), severity=I),
     Row("charge-modifier-form", "charges[0].modifiers", first_charge(modifiers=("25", "5")), "c1"),
     Row("charge-modifier-count", "charges[0].modifiers", first_charge(modifiers=("25", "59", "LT", "RT", "77")), "c1"),
     Row(

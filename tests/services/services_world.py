@@ -22,6 +22,7 @@ from gateway.desk.desk import Desk
 from gateway.desk.work import Work
 from gateway.encounter.model import Encounter
 from gateway.intake import Backlog, Intake
+from gateway.mappings.fhir.search_values import search_values
 from gateway.message import Format, Message, MessageState, Received
 from gateway.pipeline import Pipeline, Reader
 from gateway.reading import FhirReader, Hl7Reader
@@ -140,9 +141,8 @@ class World:
         control = f"R{next(self.controls)}"
         body = json.dumps(resource).encode()
         received = Received(client, Format.FHIR, f"PUT {kind}/{id}", control, body, b"")
-        return await self.intake.accept(
-            received, ResourceVersion(kind, id, version, client, number, self.clock.now()), number
-        )
+        named = ResourceVersion(kind, id, version, client, number, self.clock.now(), values=search_values(resource))
+        return await self.intake.accept(received, named, number)
 
     async def register(self, visit: Visit, *events: str) -> list[Message]:
         return [await self.send(ehr.adt(event, visit, "x", SENT)) for event in events or ("A04", "A03")]
@@ -287,6 +287,7 @@ def _built(
         casework,
         backlog,
         clock,
+        ids,
         batch=batch,
         on_released=lambda: released.append("pipeline"),
         on_processed=told,

@@ -71,3 +71,14 @@ async def test_what_is_taken_back_means_nothing_any_more(gateway: World) -> None
 async def test_a_code_that_cannot_be_one_is_refused(gateway: World, code: str) -> None:
     with pytest.raises(NoSuchEntry):
         await tables(gateway).set(EHR, "charge_codes", code, '{"code": "71046", "system": "cpt"}', "user:ann")
+
+
+async def test_a_kind_of_insurance_is_one_that_claims_know(gateway: World) -> None:
+    mapping = tables(gateway)
+    with pytest.raises(NoSuchEntry, match=r"not a value of filing; write one of: 11, .*, MB, .*, ZZ"):
+        await mapping.set(EHR, "filing", "MCRB", "Medicare part B", "user:ann")
+    assert await mapping.entries(EHR, "filing", "Medicare part B") == []
+    await mapping.set(EHR, "filing", "MCRB", "MB", "user:ann")
+    assert [entry.code for entry in await mapping.entries(EHR, "filing", "MB") if entry.source == "user:ann"] == [
+        "MCRB"
+    ]

@@ -97,7 +97,7 @@ async def test_a_resources_version_is_kept_with_its_message_and_only_once() -> N
         id = door.intake.new_id()
         version = ResourceVersion("Claim", "c1", 1, "ehr", id, NOON)
         await door.intake.accept(received(), version, id)
-        assert await door.store.resource("Claim", "c1") == version
+        assert await door.store.resource("ehr", "Claim", "c1") == version
         other = door.intake.new_id()
         with pytest.raises(Conflict):
             await door.intake.accept(

@@ -108,7 +108,7 @@ async def test_a_reference_leads_to_the_encounter_that_the_client_wrote(gateway:
     said = await reader(gateway)(resource(ehr_fhir.claim(VISIT, created=SENT)))
     assert isinstance(said, Change)
     assert said.key == EncounterKey("MAIN", "MAIN", "A1")
-    assert {i.value for i in said.identifiers} == {"A1", "V1"}
+    assert {i.value for i in said.identifiers if i.type in ("AN", "VN")} == {"A1", "V1"}
 
 
 async def test_the_newest_version_of_the_encounter_counts(gateway: World) -> None:

@@ -280,3 +280,41 @@ async def test_alerts_name_no_patient(fields: Fields) -> None:
         assert "MSH" not in alert.text
         assert alert.state is AlertState.RAISED
     assert vitals.started < fields.clock.now() - timedelta(minutes=1)
+
+
+@dataclass
+class Failing:
+    since: datetime
+    text: str = "away: 500"
+    lasting: bool = False
+
+
+async def test_a_feed_that_cannot_be_polled_is_told_at_once_or_after_a_while() -> None:
+    store = open_store("sqlite://")
+    await store.open()
+    failing: dict[str, Failing] = {}
+    said = {"feeds": [{"name": "ehr", "poll": {"url": "https://ehr.example/fhir"}}]}
+    around = Fields(store, said=said)
+    watch = Watch(
+        store,
+        around.clock,
+        around.config,
+        Vitals(around.clock),
+        around,
+        around.ear,
+        around.metrics,
+        lambda: failing,
+    )
+    around.clock.advance(minutes=3)
+    assert await watch.look() == []
+    failing["ehr"] = Failing(around.clock.now())
+    assert await watch.look() == []
+    around.clock.advance(minutes=around.config().alerts.destination_minutes)
+    [alert] = await watch.look()
+    assert (alert.name, alert.subject, alert.state) == (AlertName.POLL_FAILING, "ehr", AlertState.RAISED)
+    assert alert.text.startswith("away: 500, since")
+    del failing["ehr"]
+    assert [one.state for one in await watch.look()] == [AlertState.OK]
+    failing["ehr"] = Failing(around.clock.now(), "not-allowed: Claim: 403", lasting=True)
+    assert [one.state for one in await watch.look()] == [AlertState.RAISED]
+    await store.close()

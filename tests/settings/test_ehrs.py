@@ -25,9 +25,10 @@ def loaded(directory: Path, text: str) -> Config:
 def test_three_deliveries(tmp_path: Path) -> None:
     found = loaded(
         tmp_path,
+        "feeds: [{name: adt, listen: 'mllp://127.0.0.1:0'}, {name: dft, listen: 'mllp://127.0.0.1:0'}]\n"
         "ehrs:\n"
         "  - {name: cdex, delivery: task, url: 'https://ehr.example/fhir', token_env: EHR_TOKEN, feeds: [adt]}\n"
-        "  - {name: epic, delivery: communication, url: 'https://epic.example/fhir'}\n"
+        "  - {name: epic, delivery: communication, url: 'https://epic.example/fhir', feeds: [dft]}\n"
         "  - {name: other, delivery: poll}\n",
     ).ehrs
     assert [ehr.delivery for ehr in found] == list(InboxDelivery)
@@ -43,6 +44,7 @@ def test_three_deliveries(tmp_path: Path) -> None:
         ("{name: a, delivery: task, url: 'http://e.example'}", "ehrs[a].url", "unprotected"),
         ("{name: a, delivery: fax, url: 'https://e.example'}", "ehrs[a].delivery", ""),
         ("{name: a, delivery: task, url: 'https://e.example', token_env: NONE}", "ehrs[a].token_env", "not set"),
+        ("{name: a, delivery: poll, feeds: [adt]}", "ehrs[a].feeds[0]", "no feed or client"),
     ],
 )
 def test_each_mistake_is_told(tmp_path: Path, ehr: str, key: str, said: str) -> None:
@@ -50,6 +52,16 @@ def test_each_mistake_is_told(tmp_path: Path, ehr: str, key: str, said: str) -> 
         loaded(tmp_path, f"ehrs:\n  - {ehr}\n")
     assert [(one.line, one.key) for one in raised.value.mistakes] == [(3, key)]
     assert said in raised.value.mistakes[0].text + raised.value.mistakes[0].remedy
+
+
+def test_an_ehr_that_no_encounter_reaches_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors) as raised:
+        loaded(tmp_path, "ehrs:\n  - {name: a, delivery: poll}\n  - {name: b, delivery: poll}\n")
+    assert [(one.line, one.key) for one in raised.value.mistakes] == [(4, "ehrs[b]")]
+    assert "the EHR on line 3" in raised.value.mistakes[0].text
+    with pytest.raises(ConfigErrors) as raised:
+        loaded(tmp_path, "ehrs:\n  - {name: a, delivery: poll, feeds: []}\n  - {name: a, delivery: poll}\n")
+    assert "stands already on line 3" in "".join(one.text for one in raised.value.mistakes)
 
 
 def test_a_site_s_templates_are_read_with_the_rest(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from conformance.store_samples import NOON, Samples, event, sent
 from gateway.message import MessageState
 from gateway.release.model import DeliveryState
 from gateway.review.model import HoldState
-from gateway.store import records, rows, schema, statements, writes
+from gateway.store import records, rows, schema, statements, texts, writes
+from gateway.store.fetches import FetchState
 from gateway.store.instants import instant, micros
 from gateway.store.statements import Read
 from gateway.store.upkeep import VersionState
@@ -31,15 +32,15 @@ def test_an_instant_without_a_zone_is_refused() -> None:
 
 @given(st.text(alphabet=st.characters(exclude_categories=())))
 def test_plain_text_can_be_stored_and_is_plain_already(text: str) -> None:
-    shown = rows.plain(text)
+    shown = texts.plain(text)
     assert "\0" not in shown
     assert shown.encode().decode() == shown
-    assert rows.plain(shown) == shown
+    assert texts.plain(shown) == shown
 
 
 @given(st.text())
 def test_plain_text_is_untouched(text: str) -> None:
-    assert rows.plain(text) == text or "\0" in text
+    assert texts.plain(text) == text or "\0" in text
 
 
 @given(st.binary(max_size=300), st.integers(0, 50))
@@ -76,7 +77,13 @@ def test_only_known_states_stand_in_the_statements() -> None:
     texts = [text for read in reads for text in (read.sqlite, read.postgres)]
     texts += [text for migration in schema.MIGRATIONS for text in migration.sqlite]
     named = {word for text in texts for word in re.findall(r"state = '([^']+)'", text)}
-    assert named == {MessageState.RECEIVED, HoldState.OPEN, DeliveryState.READY, VersionState.ACTIVATED}
+    assert named == {
+        MessageState.RECEIVED,
+        HoldState.OPEN,
+        DeliveryState.READY,
+        VersionState.ACTIVATED,
+        FetchState.WAITING,
+    }
 
 
 def test_every_statement_has_its_marks_in_one_run() -> None:

@@ -1,60 +1,71 @@
-"""Transactions and batches: the Bundle is kept as it came, and each main entry becomes a message of its own.
+"""Transactions and batches: the Bundle is kept as it came, each entry that brings a resource is a message of its own.
 
-An entry that is refused refuses a transaction as a whole, before anything is kept. The entries are then kept one after
-the other: a fault in between (503) leaves the earlier ones kept, and the same Bundle sent again under the same
-X-Request-Id keeps the rest and repeats nothing.
+A transaction is kept in one commit, or nothing of it. The entries of a batch stand for themselves; a fault of the
+gateway's own in between (503) leaves some kept, and the same Bundle sent again under the same X-Request-Id keeps the
+rest. References between the entries of either are turned to what the entries are kept as.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
+import orjson
+
 from gateway.access.roles import Permission
+from gateway.adapters.fhir.bundle_entries import Wish, at, wishes
+from gateway.adapters.fhir.kept import Accepted, numbered
+from gateway.adapters.fhir.kept_reading import KeptReading
 from gateway.adapters.fhir.outcomes import (
     ACCEPTS,
     FHIR,
     Refused,
-    etag,
-    if_match,
     issues_of,
-    kept_outcome,
     malformed,
     outcome,
+    preference,
     resource,
-    unacceptable,
 )
-from gateway.adapters.fhir.submission import TYPES, Accepted, Submission
-from gateway.adapters.http.exchange import Answer, Call, Caller, Fault
+from gateway.adapters.fhir.ports import Intake, Resources
+from gateway.adapters.fhir.submission import RETRIES, Kept, Submission, Written, unkept, whole_outcome
+from gateway.adapters.http.exchange import Answer, Call, Fault
 from gateway.adapters.http.routing import Route
-from gateway.adapters.http.scoped import demand
 from gateway.mappings.errors import MappingError
-from gateway.mappings.fhir.bundle import Entry, unbundle
+from gateway.mappings.fhir.bundle_references import Named, names, turned
 from gateway.mappings.fhir.capability import response_bundle
-from gateway.mappings.fhir.outcome import Issue, operation_outcome
-from gateway.mappings.fhir.resource import screen, write
+from gateway.mappings.fhir.outcome import operation_outcome
+from gateway.mappings.fhir.resource import write
+from gateway.message import Format, Received
+from gateway.store.interface import Conflict, MessageQuery, ResourceVersion, StoreFault
 
 TRANSACTION, BATCH = "transaction", "batch"
-_SUPPORTS = "used by the entries that refer to it; not kept as a resource of its own"
+LARGEST_REPLY = 4 * 1024 * 1024
+"""A longer answer is not kept with its Bundle: what is sent again is worked out again."""
+
+Told = dict[int, dict[str, Any]]
+"""By an entry's place, what its response says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """An entry that can be taken: where it goes, and the version that it expects there."""
+class _Plan:
+    """A transaction, ready to be kept."""
 
-    entry: Entry
-    type: str
-    id: str | None
-    expected: int | None
+    kept: Sequence[Kept]
+    told: Told
 
 
 class Bundles:
     """POST /fhir."""
 
-    def __init__(self, submission: Submission) -> None:
+    def __init__(self, submission: Submission, reading: KeptReading, intake: Intake, resources: Resources) -> None:
         self._submission = submission
+        self._reading = reading
+        self._intake = intake
+        self._resources = resources
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -63,7 +74,7 @@ class Bundles:
                 "/fhir",
                 Permission.SUBMIT,
                 self.take,
-                "A transaction or batch of Encounter, Claim and DocumentReference with what they refer to",
+                "A transaction, all or nothing, or a batch",
                 accepts=ACCEPTS,
                 produces=FHIR,
                 faults=outcome,
@@ -76,84 +87,191 @@ class Bundles:
         kind = bundle.get("type")
         if kind not in (TRANSACTION, BATCH):
             raise Fault(422, "Send a transaction or a batch", code="not-supported", where="Bundle.type")
-        try:
-            entries = unbundle(bundle)
-        except MappingError as error:
-            raise malformed(error) from None
-        plans, refused = self._plan(bundle, entries, call.who)
+        repeated = await self._repeated(call)
+        if repeated is not None:
+            return repeated
+        found, refused = wishes(bundle["entry"], call.who)
         if refused and kind == TRANSACTION:
             raise Refused(_status(refused.values()), [issue for one in refused.values() for issue in issues_of(one)])
-        await self._submission.keep_bundle(call)
-        told: dict[int, dict[str, Any]] = {index: _refusal(fault) for index, fault in refused.items()}
-        for plan in plans:
-            told[plan.entry.index] = await self._keep(call, plan, whole=kind == TRANSACTION)
-        answers = [told.get(index, _supporting()) for index in range(len(bundle["entry"]))]
-        return resource(response_bundle(kind, answers))
+        if kind == TRANSACTION:
+            return await self._transaction(call, found)
+        told: Told = {index: _refusal(fault) for index, fault in refused.items()}
+        return await self._batch(call, found, told, len(bundle["entry"]))
 
-    def _plan(
-        self, bundle: dict[str, Any], entries: list[Entry], caller: Caller
-    ) -> tuple[list[Planned], dict[int, Fault]]:
-        plans: list[Planned] = []
-        refused: dict[int, Fault] = _unserved(bundle)
-        for entry in entries:
-            if entry.index in refused:
-                continue
+    async def _repeated(self, call: Call) -> Answer | None:
+        """The answer that this very Bundle was given before, under the same X-Request-Id."""
+        query = MessageQuery(feed=call.who.name, control=call.request_id, limit=5)
+        for found in await self._resources.messages(query):
+            message = await self._resources.message(found.id) if found.type.startswith("POST Bundle/") else None
+            if message is not None and message.payload == call.body and message.reply:
+                return Answer(200, message.reply, FHIR)
+        return None
+
+    # Transactions
+
+    async def _transaction(self, call: Call, found: Sequence[Wish]) -> Answer:
+        writing = sorted((wish for wish in found if wish.method != "GET"), key=lambda wish: wish.rank)
+        _refuse_twice(writing)
+        reading = [wish for wish in found if wish.method == "GET"]
+        for _ in range(RETRIES):
+            plan = await self._planned(call, writing)
+            answer = _answer(TRANSACTION, plan.told, len(found)) if not reading else None
             try:
-                plans.append(_planned(entry, bundle["entry"][entry.index].get("request") or {}, caller))
-            except Fault as fault:
-                refused[entry.index] = fault
-        return plans, refused
+                await self._intake.accept_together([*plan.kept, self._whole(call, answer)])
+            except Conflict:
+                repeated = await self._repeated(call)
+                if repeated is not None:
+                    return repeated
+                continue
+            except StoreFault as fault:
+                raise unkept(fault) from None
+            told = {**plan.told, **await self._read(call, reading)}
+            return answer or _answer(TRANSACTION, told, len(found))
+        raise Fault(409, "Others keep changing what this transaction writes; send it again")
 
-    async def _keep(self, call: Call, plan: Planned, *, whole: bool) -> dict[str, Any]:
-        """Keep one entry. In a transaction its fault is the Bundle's; so is, in a batch, one of the gateway's own."""
-        control = f"{call.request_id}/{plan.entry.index}"
-        payload = write(plan.entry.resource)
+    async def _planned(self, call: Call, writing: Sequence[Wish]) -> _Plan:
+        """Every entry with its id and version, its references turned. Fault when one can't be kept."""
+        ids = _ids(call, writing)
+        standing = {wish.index: await self._matching(call, wish) for wish in writing if wish.unless}
+        known = _known(writing, ids, standing)
+        kept: list[Kept] = []
+        told: Told = {}
+        for wish in writing:
+            stands = standing.get(wish.index)
+            if stands is not None:
+                told[wish.index] = _accepted(stands, None, call)
+                continue
+            with at(wish.place):
+                written, version = await self._written(call, wish, ids, known)
+            accepted, one = self._submission.prepared(call, written, version + 1, wish.unless)
+            kept.append(one)
+            told[wish.index] = _accepted(accepted, written, call)
+        return _Plan(kept, told)
+
+    async def _matching(self, call: Call, wish: Wish) -> Accepted | None:
+        with at(wish.place):
+            return await self._submission.matching(call, wish.type, wish.unless)
+
+    async def _written(
+        self, call: Call, wish: Wish, ids: Mapping[int, str], known: Mapping[str, str]
+    ) -> tuple[Written, int]:
+        """The resource of an entry, and the version that stands before it."""
+        control = f"{call.request_id}/{wish.index}"
+        if wish.method == "PATCH":
+            assert wish.id is not None  # noqa: S101 - it was read so
+            return await self._submission.patched(call, wish.type, wish.id, wish.operations, control, wish.expected)
+        body = turned(wish.resource, known)
+        version = 0
+        if wish.id is not None:
+            version = await self._submission.version(call, wish.type, wish.id, wish.expected)
+        return Written(wish.type, wish.id or ids[wish.index], body, write(body), wish.method, control), version
+
+    def _whole(self, call: Call, answer: Answer | None) -> tuple[int, Received, ResourceVersion | None]:
+        """The Bundle itself. Nothing is made of it: its entries are messages of their own."""
+        id_ = self._submission.new_id()
+        reply = answer.body if answer is not None and isinstance(answer.body, bytes) else b""
+        if len(reply) > LARGEST_REPLY:
+            reply = b""
+        type_ = f"POST Bundle/{id_}"
+        return id_, Received(call.who.name, Format.FHIR, type_, call.request_id, call.body, reply, call.remote), None
+
+    # Batches
+
+    async def _batch(self, call: Call, found: Sequence[Wish], told: Told, size: int) -> Answer:
+        """In waves: what others refer to is kept before them."""
+        writing = [wish for wish in found if wish.method != "GET"]
+        reading = [wish for wish in found if wish.method == "GET"]
+        ids = _ids(call, writing)
+        known = _known(writing, ids, {})
+        for rank in sorted({wish.rank for wish in writing}):
+            wave = [(wish, self._submission.new_id()) for wish in writing if wish.rank == rank]
+            said = await asyncio.gather(*(self._one(call, wish, ids, known, id_) for wish, id_ in wave))
+            told |= {wish.index: one for (wish, _), one in zip(wave, said, strict=True)}
+        told |= await self._read(call, reading)
+        answer = _answer(BATCH, told, size)
+        id_, received, _ = self._whole(call, answer if not reading else None)
         try:
-            accepted = await self._submission.accept(call, plan.type, plan.id, payload, control, plan.expected)
+            await self._intake.accept(received, None, id_)
+        except StoreFault as fault:
+            raise unkept(fault) from None
+        return answer
+
+    async def _one(
+        self, call: Call, wish: Wish, ids: Mapping[int, str], known: Mapping[str, str], message: int
+    ) -> dict[str, Any]:
+        """Keep one entry. A fault of the gateway's own is the whole Bundle's."""
+        control = f"{call.request_id}/{wish.index}"
+        try:
+            with at(wish.place):
+                if wish.method == "PATCH":
+                    accepted, written = await self._submission.accept_patch(
+                        call, wish.type, wish.id or "", wish.operations, control, wish.expected
+                    )
+                    return _accepted(accepted, written, call)
+                body = turned(wish.resource, known)
+                written = Written(wish.type, wish.id, body, write(body), wish.method, control, message)
+                if wish.method == "POST":
+                    written = replace(written, id=ids[wish.index])
+                if wish.unless:
+                    accepted = await self._submission.accept_unless(call, written, wish.unless)
+                else:
+                    accepted = await self._submission.accept(call, written, wish.expected)
+                return _accepted(accepted, written, call)
         except Fault as fault:
-            if whole or fault.status >= 500:
+            if fault.status >= 500:
                 raise
             return _refusal(fault)
-        return _accepted(accepted)
+
+    async def _read(self, call: Call, reading: Iterable[Wish]) -> Told:
+        """What GET entries ask for, once all else is kept."""
+        told: Told = {}
+        for wish in reading:
+            try:
+                with at(wish.place):
+                    told[wish.index] = {"status": _line(200), **await self._reading.asked(call, wish.url)}
+            except Fault as fault:
+                told[wish.index] = _refusal(fault)
+        return told
 
 
-def _unserved(bundle: dict[str, Any]) -> dict[int, Fault]:
-    """Entries that ask for what is not done in a Bundle: reads, deletions, answers to queries."""
-    refused: dict[int, Fault] = {}
-    for index, entry in enumerate(bundle["entry"]):
-        place = f"Bundle.entry[{index}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
-            refused[index] = Fault(422, "an entry brings a resource", code="not-supported", where=place)
-        elif entry["resource"].get("resourceType") in ("Task", "QuestionnaireResponse"):
-            refused[index] = Fault(422, "send this by itself, not in a Bundle", code="not-supported", where=place)
-    return refused
+def _ids(call: Call, writing: Iterable[Wish]) -> dict[int, str]:
+    """By its place, the id of each entry that has none of its own. The same Bundle under the same X-Request-Id gives
+    the same ids: what was kept of it before is known again.
+    """
+    whole = hashlib.sha256(orjson.dumps([call.who.name, call.request_id]) + call.body).digest()
+    return {
+        wish.index: hashlib.sha256(whole + wish.index.to_bytes(4, "big")).hexdigest()[:32]
+        for wish in writing
+        if wish.method == "POST"
+    }
 
 
-def _planned(entry: Entry, request: dict[str, Any], caller: Caller) -> Planned:
-    place = f"Bundle.entry[{entry.index}]"
-    type_ = str(entry.resource["resourceType"])
-    if type_ not in TYPES or entry.method is None:
-        raise Fault(422, "an entry says POST or PUT in its request", code="required", where=f"{place}.request")
-    demand(caller, entry.method, type_, identified=entry.method == "PUT")
-    refused = unacceptable([_placed(place, issue) for issue in screen(entry.resource)])
-    if refused is not None:
-        raise refused
-    given = request.get("ifMatch")
-    expected = if_match(given) if isinstance(given, str) else None
-    if entry.method == "POST":
-        if entry.url != type_:
-            raise Fault(400, "a POST entry's url is its resource type", where=f"{place}.request.url")
-        return Planned(entry, type_, None, None)
-    id_ = entry.resource.get("id")
-    if not isinstance(id_, str) or entry.url != f"{type_}/{id_}":
-        raise Fault(400, "a PUT entry's url is its resource's type and id", where=f"{place}.request.url")
-    return Planned(entry, type_, id_, expected)
+def _known(writing: Iterable[Wish], ids: Mapping[int, str], standing: Mapping[int, Accepted | None]) -> dict[str, str]:
+    """By each name of an entry's resource in the Bundle: what it is kept as. Fault 422."""
+    named = []
+    for wish in writing:
+        stands = standing.get(wish.index)
+        if wish.resource:
+            kept = stands.name if stands is not None else f"{wish.type}/{wish.id or ids[wish.index]}"
+            named.append(Named(wish.index, wish.resource, kept, wish.full_url))
+    try:
+        return names(named)
+    except MappingError as error:
+        raise malformed(error) from None
 
 
-def _placed(place: str, issue: Issue) -> Issue:
-    """The issue at its place in the Bundle: `Claim.status` in entry 2 is `Bundle.entry[2].resource.status`."""
-    inner = issue.expression.partition(".")[2]
-    return replace(issue, expression=f"{place}.resource.{inner}" if inner else f"{place}.resource")
+def _refuse_twice(writing: Iterable[Wish]) -> None:
+    """A transaction that changes one resource twice has no one outcome (R4, transactions)."""
+    seen: set[tuple[str, str]] = set()
+    for wish in writing:
+        if wish.id is not None:
+            if (wish.type, wish.id) in seen:
+                raise Fault(400, "another entry changes the same resource", where=wish.place)
+            seen.add((wish.type, wish.id))
+
+
+def _answer(kind: str, told: Told, size: int) -> Answer:
+    return resource(response_bundle(kind, [told[index] for index in range(size)]))
 
 
 def _status(faults: Iterable[Fault]) -> int:
@@ -164,17 +282,14 @@ def _refusal(fault: Fault) -> dict[str, Any]:
     return {"status": _line(fault.status), "outcome": operation_outcome(issues_of(fault))}
 
 
-def _accepted(accepted: Accepted) -> dict[str, Any]:
-    return {
-        "status": _line(accepted.status),
-        "location": accepted.location,
-        "etag": etag(accepted.version),
-        "lastModified": accepted.written.isoformat(timespec="milliseconds"),
-    }
-
-
-def _supporting() -> dict[str, Any]:
-    return {"status": _line(200), "outcome": kept_outcome(_SUPPORTS)}
+def _accepted(accepted: Accepted, written: Written | None, call: Call) -> dict[str, Any]:
+    said: dict[str, Any] = {"status": _line(accepted.status), "location": accepted.location, **accepted.told()}
+    wanted = preference(call) if "Prefer" in call.headers and written is not None else ""
+    if wanted == "OperationOutcome" and written is not None:
+        said["outcome"] = whole_outcome(written.body)
+    elif wanted == "representation" and written is not None and accepted.id:
+        said["resource"] = numbered(written.body, accepted)
+    return said
 
 
 def _line(status: int) -> str:

@@ -6,9 +6,13 @@ from datetime import datetime
 
 from gateway import __version__
 from gateway.adapters.fhir.bundles import Bundles
+from gateway.adapters.fhir.kept_history import KeptHistory
+from gateway.adapters.fhir.kept_reading import KeptReading
+from gateway.adapters.fhir.negotiation import negotiated
 from gateway.adapters.fhir.outcomes import FHIR, outcome, resource
 from gateway.adapters.fhir.ports import Congestion, Intake, Queries, Resources
 from gateway.adapters.fhir.submission import Submission
+from gateway.adapters.fhir.submit import ClaimSubmit
 from gateway.adapters.fhir.tasks import Tasks
 from gateway.adapters.http.exchange import Answer, Call
 from gateway.adapters.http.routing import PUBLIC, Route
@@ -23,7 +27,10 @@ class Facade:
         self, intake: Intake, congestion: Congestion, resources: Resources, queries: Queries, clock: Clock
     ) -> None:
         submission = Submission(intake, congestion, resources, clock)
-        self._parts = (submission, Bundles(submission), Tasks(queries))
+        reading = KeptReading(resources)
+        bundles = Bundles(submission, reading, intake, resources)
+        submit = ClaimSubmit(submission, bundles, resources, clock)
+        self._parts = (submission, submit, reading, KeptHistory(resources), bundles, Tasks(queries))
         self._since: datetime = clock.now()
 
     def routes(self) -> tuple[Route, ...]:
@@ -36,8 +43,9 @@ class Facade:
             produces=FHIR,
             faults=outcome,
         )
-        return (metadata, *(route for part in self._parts for route in part.routes()))
+        return tuple(negotiated(route) for route in (metadata, *(r for part in self._parts for r in part.routes())))
 
     async def metadata(self, call: Call) -> Answer:
         """Public, as R4 asks: it holds no data."""
-        return resource(capability_statement(f"{call.base}/fhir", __version__, self._since))
+        token_url = f"{call.base}/oauth/token"
+        return resource(capability_statement(f"{call.base}/fhir", __version__, self._since, token_url=token_url))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from gateway.adapters.http.exchange import Answer, Call, Fault
 from gateway.mappings.errors import MappingError
@@ -83,7 +84,8 @@ def resource_id(call: Call) -> str:
 
 def preference(call: Call) -> str:
     """What the client wants returned: `minimal`, `representation` (the default) or `OperationOutcome`."""
-    for part in re.split(r"[;,]", call.headers.get("Prefer", "")):
+    given = call.headers.get("Prefer")
+    for part in re.split(r"[;,]", given) if given else ():
         name, _, value = part.strip().partition("=")
         if name.lower() == "return" and value in ("minimal", "representation", "OperationOutcome"):
             return value
@@ -96,7 +98,13 @@ def strict(call: Call) -> bool:
 
 
 def http_date(moment: datetime) -> str:
-    return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
+    return _http_date(int(moment.timestamp()))
+
+
+@lru_cache(maxsize=64)
+def _http_date(second: int) -> str:
+    """Most answers of one second tell the same."""
+    return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True)
 
 
 def versioned(version: int, changed: datetime, **more: str) -> dict[str, str]:

@@ -22,15 +22,18 @@ _STATUSES: dict[Reason, tuple[int, str]] = {
 
 
 @contextmanager
-def told_as_fault() -> Iterator[None]:
-    """Turns what the services raise into Faults."""
+def told_as_fault(where: str, unknown: int = 404) -> Iterator[None]:
+    """Turns what the services raise into Faults. `where` is the expression of what is refused, `unknown` the status
+    for what does not exist: 422 for what a resource only names.
+    """
     try:
         yield
     except Refusal as refusal:
         status, code = _STATUSES[refusal.reason]
+        status = unknown if refusal.reason is Reason.UNKNOWN else status
         texts = (refusal.text, *refusal.details)
-        raise Refused(status, [Issue(ERROR, code, "", text) for text in texts]) from None
+        raise Refused(status, [Issue(ERROR, code, where, text) for text in texts]) from None
     except Conflict:
-        raise Fault(409, "Somebody else changed it at the same moment; read it again") from None
+        raise Fault(409, "Somebody else changed it at the same moment; read it again", where=where) from None
     except StoreFault:
-        raise Fault(503, "It could not be kept; send it again", headers={"Retry-After": "5"}) from None
+        raise Fault(503, "It could not be kept; send it again", where=where, headers={"Retry-After": "5"}) from None

@@ -1,17 +1,21 @@
-"""Encounter, Claim and DocumentReference in: screened, kept durably, acknowledged. What they mean is worked out later.
+"""Resources in: screened, kept durably, acknowledged. What they mean is worked out later.
 
 The acknowledging path reads the JSON once and screens it; the whole validation against R4 is the pipeline's.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 import orjson
 
 from gateway.access.roles import Permission
+from gateway.adapters.fhir.kept import Accepted, content, representation
+from gateway.adapters.fhir.kept_search import criteria
 from gateway.adapters.fhir.outcomes import (
     ACCEPTS,
     FHIR,
@@ -30,47 +34,51 @@ from gateway.adapters.http.exchange import Answer, Call, Fault
 from gateway.adapters.http.routing import Route
 from gateway.clock import Clock
 from gateway.mappings.errors import MappingError
-from gateway.mappings.fhir.resource import read, screen, write
+from gateway.mappings.fhir.capability import KEPT
+from gateway.mappings.fhir.outcome import INFORMATION, WARNING, Issue, operation_outcome
+from gateway.mappings.fhir.patch import MEDIA_TYPE as JSON_PATCH
+from gateway.mappings.fhir.patch import patched
+from gateway.mappings.fhir.quick_reading import quick_read
+from gateway.mappings.fhir.resource import DEPTH, read, screen, validate, write
+from gateway.mappings.fhir.search_values import search_values
 from gateway.message import Format, Received
-from gateway.store.interface import Conflict, ResourceVersion, StoreFault, UncertainCommit
+from gateway.store.interface import Conflict, MessageQuery, ResourceVersion, StoreFault, UncertainCommit
+from gateway.store.resources import Condition, ResourceSearch
 
-TYPES = ("Encounter", "Claim", "DocumentReference")
 RETRIES = 3
 RETRY_AFTER = {"Retry-After": "5"}
+MAX_PATCH = 1024 * 1024
+KEPT_SAYS = "kept; it is processed next"
+_LIST = b'{"operations":'
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """What was acknowledged: the same for a retransmission as for the first time."""
+class Written:
+    """A resource that a client wants kept: what it is, its bytes, and the address that it is for (None: a new id)."""
 
-    status: int
     type: str
-    id: str
-    version: int
-    written: datetime
+    id: str | None
+    body: dict[str, Any]
+    payload: bytes
+    method: str
+    control: str
+    message: int | None = None
+    """The id of the message that it is to be, when that is given already."""
 
     @property
-    def name(self) -> str:
-        return f"{self.type}/{self.id}"
+    def new(self) -> bool:
+        """Nothing stands under its id yet: the gateway has chosen it, or will."""
+        return self.method == "POST"
 
-    @property
-    def location(self) -> str:
-        """The version's address below the base: `Claim/7/_history/1`."""
-        return f"{self.name}/_history/{self.version}"
 
-    def to_reply(self) -> bytes:
-        """The form that is kept with the message."""
-        return orjson.dumps([self.status, self.type, self.id, self.version, self.written.isoformat()])
+Kept = tuple[int, Received, ResourceVersion]
+"""A message about to be kept: its id, itself, and the version that it is."""
 
-    @classmethod
-    def from_reply(cls, reply: bytes) -> Accepted:
-        """What `to_reply` wrote."""
-        status, type_, id_, version, written = orjson.loads(reply)
-        return cls(status, type_, id_, version, datetime.fromisoformat(written))
+_Handler = Callable[[str, Call], Awaitable[Answer]]
 
 
 class Submission:
-    """The addresses by which EHRs and encoders write resources, and read back what they wrote."""
+    """The addresses by which EHRs and encoders write resources."""
 
     def __init__(self, intake: Intake, congestion: Congestion, resources: Resources, clock: Clock) -> None:
         self._intake = intake
@@ -79,47 +87,45 @@ class Submission:
         self._clock = clock
 
     def routes(self) -> tuple[Route, ...]:
-        return tuple(route for type_ in TYPES for route in self._routes(type_))
+        return tuple(route for type_ in KEPT for route in self._routes(type_))
 
     def _routes(self, type_: str) -> tuple[Route, ...]:
-        async def create(call: Call) -> Answer:
-            return await self.create(type_, call)
+        def route(
+            method: str, path: str, handler: _Handler, summary: str, status: int, accepts: tuple[str, ...]
+        ) -> Route:
+            async def handle(call: Call) -> Answer:
+                return await handler(type_, call)
 
-        async def update(call: Call) -> Answer:
-            return await self.update(type_, call)
-
-        async def read_back(call: Call) -> Answer:
-            return await self.read(type_, call)
-
-        def route(method: str, path: str, handler: Any, summary: str, status: int = 200) -> Route:
             return Route(
                 method,
-                path,
+                f"/fhir/{type_}{path}",
                 Permission.SUBMIT,
-                handler,
+                handle,
                 summary,
                 status=status,
-                accepts=ACCEPTS,
+                max_body=MAX_PATCH if method == "PATCH" else None,
+                accepts=accepts,
                 produces=FHIR,
                 faults=outcome,
             )
 
         return (
-            route("POST", f"/fhir/{type_}", create, f"Create a {type_}", 201),
-            route("PUT", f"/fhir/{type_}/{{id}}", update, f"Create or update a {type_} under the client's id"),
-            route("GET", f"/fhir/{type_}/{{id}}", read_back, f"Read back a {type_} that the client wrote"),
-            route(
-                "GET", f"/fhir/{type_}/{{id}}/_history/{{version}}", read_back, f"Read back one version of a {type_}"
-            ),
+            route("POST", "", self.create, f"Create a {type_}, unless one stands (If-None-Exist)", 201, ACCEPTS),
+            route("PUT", "/{id}", self.update, f"Create or update a {type_} under the client's id", 200, ACCEPTS),
+            route("PATCH", "/{id}", self.patch, f"Change a {type_} by a JSON Patch", 200, (JSON_PATCH,)),
         )
 
     async def create(self, type_: str, call: Call) -> Answer:
-        """201, under an id of ours."""
-        if "If-None-Exist" in call.headers:
-            raise Fault(400, "Conditional create is not offered: PUT to an id of your own", code="not-supported")
+        """201, under an id of ours. With If-None-Exist: 200 for the one that stands, 412 for several."""
         body = self.screened(type_, call.body)
-        accepted = await self.accept(call, type_, None, call.body, call.request_id)
-        return self._answer(call, accepted, body)
+        written = Written(type_, None, body, call.body, "POST", call.request_id)
+        unless = call.headers.get("If-None-Exist")
+        if unless is None:
+            return self._answer(call, await self.accept(call, written), written)
+        accepted = await self.accept_unless(call, written, criteria(call.who.name, type_, unless))
+        if accepted.status == 200:
+            return await self._standing(call, accepted)
+        return self._answer(call, accepted, written)
 
     async def update(self, type_: str, call: Call) -> Answer:
         """201 for a new id, 200 for one that the client wrote before; If-Match is honoured (412)."""
@@ -127,29 +133,24 @@ class Submission:
         body = self.screened(type_, call.body)
         if body.get("id") != id_:
             raise Fault(400, "The resource's id must be the address's", where=f"{type_}.id")
-        accepted = await self.accept(call, type_, id_, call.body, call.request_id, expected_version(call))
-        return self._answer(call, accepted, body)
+        written = Written(type_, id_, body, call.body, "PUT", call.request_id)
+        return self._answer(call, await self.accept(call, written, expected_version(call)), written)
 
-    async def read(self, type_: str, call: Call) -> Answer:
-        """The newest or the named version as it was kept, with the id and version that the gateway gave it."""
-        version = call.params.get("version")
-        if version is not None and not (version.isascii() and version.isdecimal() and len(version) < 10):
-            raise Fault(404, "There is no such version")
-        stands = await self._resources.resource(type_, resource_id(call), int(version) if version else None)
-        if stands is None or stands.client != call.who.name:
-            raise Fault(404, f"There is no {type_} with this id that this client wrote")
-        message = await self._resources.message(stands.message)
-        if message is None or not message.payload:
-            raise Fault(404, "The content of this resource is no longer kept", code="deleted")
-        accepted = Accepted(200, type_, stands.id, stands.version, stands.written)
-        return resource(numbered(read(message.payload), accepted), headers=versioned(stands.version, stands.written))
+    async def patch(self, type_: str, call: Call) -> Answer:
+        """200: the next version. 404 for what the client never wrote, 412 when If-Match names another version, 422 for
+        a place that is not there, 409 for a test that fails."""
+        accepted, written = await self.accept_patch(
+            call, type_, resource_id(call), patch_of(call.body), call.request_id, expected_version(call)
+        )
+        return self._answer(call, accepted, written)
 
     def screened(self, type_: str, payload: bytes) -> dict[str, Any]:
-        """The resource that `payload` is. Fault 503 while congested, 400 or 422 when it can't be taken."""
-        if self._congestion.congested:
-            raise Fault(503, "More waits to be processed than the gateway takes; send it again", headers=RETRY_AFTER)
+        """The resource that `payload` is, at a first look; a Bundle whole. Fault 503 while congested, 400 or 422 when
+        it can't be taken.
+        """
+        self.refuse_congested()
         try:
-            body = read(payload)
+            body = read(payload) if type_ == "Bundle" else quick_read(payload)
         except MappingError as error:
             raise malformed(error) from None
         if body.get("resourceType") != type_:
@@ -159,92 +160,198 @@ class Submission:
             raise refused
         return body
 
-    async def accept(
-        self, call: Call, type_: str, id_: str | None, payload: bytes, control: str, expected: int | None = None
-    ) -> Accepted:
-        """Keep `payload` as the next version of `type_/id_` (a new id for None); what was acknowledged.
+    def refuse_congested(self) -> None:
+        if self._congestion.congested:
+            raise Fault(503, "More waits to be processed than the gateway takes; send it again", headers=RETRY_AFTER)
 
-        Fault 403, 412, 409 or 503.
-        """
+    async def accept(self, call: Call, written: Written, expected: int | None = None) -> Accepted:
+        """Keep it as the next version of its address; what was acknowledged. Fault 412, 409 or 503."""
         for _ in range(RETRIES):
-            version = 0 if id_ is None else await self._version(call, type_, id_, expected)
+            version = 0
+            if written.id is not None and not written.new:
+                version = await self.version(call, written.type, written.id, expected)
+            accepted, (id_, received, named) = self.prepared(call, written, version + 1)
             try:
-                return await self._keep(call, type_, id_, version + 1, payload, control)
+                message = await self._intake.accept(received, named, id_)
             except Conflict:
                 continue
             except StoreFault as fault:
-                raise _unkept(fault) from None
+                raise unkept(fault) from None
+            return accepted if message.id == id_ else Accepted.from_reply(message.reply)
+        raise Fault(409, f"Others keep changing this {written.type}; send it again")
+
+    async def accept_unless(self, call: Call, written: Written, unless: tuple[Condition, ...]) -> Accepted:
+        """Keep a new resource, unless one stands that meets `unless`: status 200 for that one, 201 for the new one.
+        Fault 412 for several, 409 or 503. What stands is looked at again within the commit."""
+        for _ in range(RETRIES):
+            standing = await self.matching(call, written.type, unless)
+            if standing is not None:
+                return standing
+            accepted, kept = self.prepared(call, written, 1, unless)
+            try:
+                await self._intake.accept_together([kept])
+            except Conflict:
+                continue
+            except StoreFault as fault:
+                raise unkept(fault) from None
+            return accepted
+        raise Fault(409, f"Others keep writing such a {written.type}; send it again")
+
+    async def accept_patch(
+        self, call: Call, type_: str, id_: str, operations: object, control: str, expected: int | None
+    ) -> tuple[Accepted, Written]:
+        """Keep the patched resource as the next version. A patch that was sent before is not applied again."""
+        # What is kept is the patched resource: the repeat of a patch is known by the patch.
+        control = f"{control}/{hashlib.sha256(orjson.dumps(operations, default=str)).hexdigest()[:16]}"
+        for _ in range(RETRIES):
+            repeated = await self._repeated(call, f"PATCH {type_}/{id_}", control)
+            if repeated is not None:
+                return repeated
+            written, version = await self.patched(call, type_, id_, operations, control, expected)
+            accepted, (message_id, received, named) = self.prepared(call, written, version + 1)
+            try:
+                await self._intake.accept(received, named, message_id)
+            except Conflict:
+                continue
+            except StoreFault as fault:
+                raise unkept(fault) from None
+            return accepted, written
         raise Fault(409, f"Others keep changing this {type_}; send it again")
 
-    async def keep_bundle(self, call: Call) -> None:
-        """Keep a Bundle as it came. Nothing is made of it: its entries are messages of their own. Fault 503."""
-        message_id = self._intake.new_id()
-        type_ = f"POST Bundle/{message_id}"
-        received = Received(call.who.name, Format.FHIR, type_, call.request_id, call.body, b"")
-        try:
-            await self._intake.accept(received, None, message_id)
-        except StoreFault as fault:
-            raise _unkept(fault) from None
+    async def _repeated(self, call: Call, kind: str, control: str) -> tuple[Accepted, Written] | None:
+        for found in await self._resources.messages(MessageQuery(feed=call.who.name, control=control, limit=1)):
+            message = await self._resources.message(found.id)
+            if message is not None and message.type == kind and message.payload:
+                accepted = Accepted.from_reply(message.reply)
+                body = read(message.payload)
+                return accepted, Written(accepted.type, accepted.id, body, message.payload, "PATCH", control)
+        return None
 
-    async def _version(self, call: Call, type_: str, id_: str, expected: int | None) -> int:
-        """The version that stands, 0 for none. Each client has its own ids: another's are not its to change."""
-        stands = await self._resources.resource(type_, id_)
-        if stands is not None and stands.client != call.who.name:
-            raise Fault(403, "Another client uses this id; take another")
+    async def patched(
+        self, call: Call, type_: str, id_: str, operations: object, control: str, expected: int | None
+    ) -> tuple[Written, int]:
+        """The resource as the patch leaves it, screened, and the version that it was made of. Fault 404 to 422."""
+        version = await self.version(call, type_, id_, expected)
+        stands = await self._resources.resource(call.who.name, type_, id_, version) if version else None
+        if stands is None:
+            raise Fault(404, f"There is no {type_} with this id that this client wrote")
+        message = await self._resources.message(stands.message)
+        body = content(stands, message)
+        if body is None:
+            raise Fault(410, "The content of this resource is no longer kept", code="deleted")
+        try:
+            after = patched(body, operations)
+        except MappingError as error:
+            raise unpatched(error) from None
+        refused = unacceptable(screen(after))
+        if refused is not None:
+            raise refused
+        return Written(type_, id_, after, write(after), "PATCH", control), version
+
+    async def version(self, call: Call, type_: str, id_: str, expected: int | None) -> int:
+        """The version that stands, 0 for none. Fault 412 when another was expected."""
+        stands = await self._resources.resource(call.who.name, type_, id_)
         version = stands.version if stands is not None else 0
         if expected is not None and expected != version:
             raise Fault(412, "The resource has another version by now", where="If-Match")
         return version
 
-    async def _keep(
-        self, call: Call, type_: str, id_: str | None, version: int, payload: bytes, control: str
-    ) -> Accepted:
+    async def matching(self, call: Call, type_: str, unless: tuple[Condition, ...]) -> Accepted | None:
+        """The one resource that meets a condition, None for none. Fault 412 for several."""
+        found = await self._resources.resources(
+            ResourceSearch(call.who.name, type_, conditions=unless, narrow=True, limit=2)
+        )
+        if len(found) > 1:
+            text = f"Several {type_}s meet If-None-Exist; say more, or PUT to an id of your own"
+            raise Fault(412, text, code="multiple-matches", where="If-None-Exist")
+        return Accepted.standing(found[0]) if found else None
+
+    def new_id(self) -> int:
+        """An id for a message about to be kept."""
+        return self._intake.new_id()
+
+    def prepared(
+        self, call: Call, written: Written, version: int, unless: tuple[Condition, ...] = ()
+    ) -> tuple[Accepted, Kept]:
+        """What is kept, and what is acknowledged by it."""
         now = self._clock.now().astimezone(UTC)
-        message_id = self._intake.new_id()
-        accepted = Accepted(201 if version == 1 else 200, type_, id_ or str(message_id), version, now)
+        message_id = self._intake.new_id() if written.message is None else written.message
+        accepted = Accepted(201 if version == 1 else 200, written.type, written.id or str(message_id), version, now)
         received = Received(
             feed=call.who.name,
             format=Format.FHIR,
-            type=f"{'POST' if id_ is None else 'PUT'} {accepted.name}",
-            control=control,
-            payload=payload,
+            type=f"{written.method} {accepted.name}",
+            control=written.control,
+            payload=written.payload,
             reply=accepted.to_reply(),
+            address=call.remote,
         )
-        named = ResourceVersion(type_, accepted.id, version, call.who.name, message_id, now)
-        message = await self._intake.accept(received, named, message_id)
-        return accepted if message.id == message_id else Accepted.from_reply(message.reply)
+        values = search_values(written.body, written.payload)
+        named = ResourceVersion(written.type, accepted.id, version, call.who.name, message_id, now, values, unless)
+        return accepted, (message_id, received, named)
 
-    def _answer(self, call: Call, accepted: Accepted, body: dict[str, Any]) -> Answer:
-        headers = versioned(accepted.version, accepted.written, Location=f"{call.base}/fhir/{accepted.location}")
+    async def _standing(self, call: Call, accepted: Accepted) -> Answer:
+        """What stands already, in place of a new one."""
+        stands = await self._resources.resource(call.who.name, accepted.type, accepted.id, accepted.version)
+        message = await self._resources.message(stands.message) if stands is not None else None
+        body = content(stands, message) if stands is not None else None
+        headers = _headers(call, accepted)
+        wanted = preference(call)
+        if wanted == "OperationOutcome":
+            return resource(kept_outcome("one stands that meets If-None-Exist; nothing was written"), 200, headers)
+        if wanted == "minimal" or body is None:
+            return Answer(200, b"", "", headers)
+        return resource(body, 200, headers)
+
+    def _answer(self, call: Call, accepted: Accepted, written: Written) -> Answer:
+        headers = _headers(call, accepted)
         wanted = preference(call)
         if wanted == "minimal":
             return Answer(accepted.status, b"", "", headers)
         if wanted == "OperationOutcome":
-            return resource(kept_outcome("kept; it is processed next"), accepted.status, headers)
-        return Answer(accepted.status, representation(call.body, body, accepted), FHIR, headers)
+            return resource(whole_outcome(written.body), accepted.status, headers)
+        return Answer(accepted.status, representation(written.payload, written.body, accepted), FHIR, headers)
 
 
-def _unkept(fault: StoreFault) -> Fault:
+def _headers(call: Call, accepted: Accepted) -> dict[str, str]:
+    return versioned(accepted.version, accepted.written, Location=f"{call.base}/fhir/{accepted.location}")
+
+
+def whole_outcome(body: dict[str, Any]) -> dict[str, object]:
+    """What the whole validation says of a resource that was kept: only for a client that asks, as it takes its time.
+    Nothing of it refuses any more: what is wrong sets the message aside when it is processed.
+    """
+    issues: Sequence[Issue] = [
+        Issue(WARNING, issue.code, issue.expression, issue.diagnostics) for issue in validate(body)
+    ]
+    return operation_outcome((Issue(INFORMATION, "informational", "", KEPT_SAYS), *issues))
+
+
+def patch_of(payload: bytes) -> list[Any]:
+    """The operations of a JSON Patch, read as strictly as a resource. Fault 400."""
+    try:
+        whole = read(_LIST + payload + b"}", DEPTH + 1)
+    except MappingError as error:
+        raise malformed(error) from None
+    operations = whole["operations"]
+    if not isinstance(operations, list) or len(whole) > 1:
+        raise Fault(400, "A JSON Patch is a list of operations", code="structure")
+    return operations
+
+
+_PATCH_STATUS = {"structure": 400, "limit": 400, "conflict": 409}
+
+
+def unpatched(error: MappingError) -> Fault:
+    """A patch that does not fit."""
+    refused = malformed(error)
+    refused.status = _PATCH_STATUS.get(error.code, 422)
+    return refused
+
+
+def unkept(fault: StoreFault) -> Fault:
     if isinstance(fault, UncertainCommit):
         text = "It is not known whether it was kept; send it again under the same X-Request-Id"
     else:
         text = "It could not be kept; send it again"
     return Fault(503, text, headers=RETRY_AFTER)
-
-
-def representation(payload: bytes, body: dict[str, Any], accepted: Accepted) -> bytes:
-    """`numbered`, as JSON. The bytes that came are repeated, not written anew, when they say nothing of the version."""
-    if "meta" in body or body.get("id") not in (None, accepted.id):
-        return write(numbered(body, accepted))
-    said = numbered({}, accepted)
-    if "id" in body:
-        del said["id"]
-    return orjson.dumps(said)[:-1] + b"," + payload.lstrip()[1:]
-
-
-def numbered(body: dict[str, Any], accepted: Accepted) -> dict[str, Any]:
-    """The resource with the id, version and time that the gateway gave it. What else it holds is as it came."""
-    meta = body.get("meta")
-    written = accepted.written.isoformat(timespec="milliseconds")
-    said = {"versionId": str(accepted.version), "lastUpdated": written}
-    return {**body, "id": accepted.id, "meta": {**(meta if isinstance(meta, dict) else {}), **said}}

@@ -1,257 +1,223 @@
-"""Provider queries as Tasks with their Questionnaires: found, read, updated and answered by the provider's system."""
+"""Provider queries as Tasks: asked, found, read with their versions, updated and patched by the provider's system."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from multidict import MultiDict, MultiMapping
+from multidict import MultiDict
 
 from gateway.access.roles import Permission
-from gateway.adapters.fhir.outcomes import (
-    ACCEPTS,
-    FHIR,
-    etag,
-    expected_version,
-    kept_outcome,
-    malformed,
-    outcome,
-    preference,
-    resource,
-    resource_id,
-    strict,
-    unacceptable,
-    versioned,
-)
+from gateway.adapters.fhir.outcomes import etag, expected_version, malformed, resource, resource_id, strict, versioned
 from gateway.adapters.fhir.ports import AskedQuery, Queries
 from gateway.adapters.fhir.refusals import told_as_fault
-from gateway.adapters.fhir.search import TaskSearch, task_search, visible
+from gateway.adapters.fhir.search import parameters
+from gateway.adapters.fhir.task_answers import Answers
+from gateway.adapters.fhir.task_asking import patient_of, wanted_of
+from gateway.adapters.fhir.task_rendering import (
+    FORM,
+    change_of,
+    checked,
+    fhir,
+    page,
+    preferred,
+    route,
+    said,
+    screened,
+    task,
+)
+from gateway.adapters.fhir.task_search import TASK
 from gateway.adapters.http.exchange import Answer, Call, Fault, own_id
-from gateway.adapters.http.routing import Handler, Route
-from gateway.desk.refusals import Reason, Refusal
-from gateway.encounter.change import Change
-from gateway.mappings.errors import MappingError, Unused
-from gateway.mappings.fhir.capability import searchset
-from gateway.mappings.fhir.mapping import map_resource, query_numbers
-from gateway.mappings.fhir.questionnaire import questionnaire, questionnaire_response
-from gateway.mappings.fhir.resource import read, screen, validate
-from gateway.mappings.fhir.source import FhirSource, Numbers
-from gateway.mappings.fhir.task import read_task_update, task_resource
-from gateway.message import Format, Received
+from gateway.adapters.http.routing import Route
+from gateway.mappings.errors import MappingError
+from gateway.mappings.fhir import query_bundles
+from gateway.mappings.fhir.patch import MEDIA_TYPE, patched
+from gateway.mappings.fhir.resource import read, write
+from gateway.mappings.fhir.task import read_task_update
+from gateway.mappings.fhir.task_asked import read_asked
+from gateway.store.queries import QuerySearch
 
-MAX_BODY = 1024 * 1024
-"""An answer is text: a mebibyte holds any."""
+MOVING = frozenset({"status", "statusReason", "businessStatus", "output", "lastModified", "meta"})
+"""What a provider's system says of a Task. All else was fixed when the query was asked."""
 
-MAX_PARAMETERS = 50
+_WORD = "patch"
 
 
 class Tasks:
-    """The addresses of the provider's side."""
+    """The addresses of queries, of their forms and answers."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
+        self._answers = Answers(queries)
 
     def routes(self) -> tuple[Route, ...]:
-        reading, answering = Permission.QUERY_READ, Permission.QUERY_ANSWER
+        reading, answering, asking = Permission.QUERY_READ, Permission.QUERY_ANSWER, Permission.QUERY_ASK
+        all_, one = "/fhir/Task", "/fhir/Task/{id}"
         return (
-            _route("GET", "/fhir/Task", reading, self.find, "Search the queries addressed to the caller"),
-            _route("POST", "/fhir/Task/_search", reading, self.find, "The same search, its parameters in the body"),
-            _route("GET", "/fhir/Task/{id}", reading, self.task, "Read a query"),
-            _route("PUT", "/fhir/Task/{id}", answering, self.update, "Accept, put off, reject or complete a query"),
-            _route("GET", "/fhir/Questionnaire/{id}", reading, self.questionnaire, "Read a query's form"),
-            _route("POST", "/fhir/QuestionnaireResponse", answering, self.respond, "Answer a query"),
-            _route("GET", "/fhir/QuestionnaireResponse/{id}", reading, self.response, "Read a query's answer"),
+            route("GET", all_, reading, self.find, "Search the queries addressed to the caller"),
+            route("POST", all_ + "/_search", reading, self.find, "The same, by POST", accepts=FORM),
+            route("POST", all_, asking, self.create, "Ask a provider, by a template or in words", status=201),
+            route("GET", one, reading, self.read, "Read a query"),
+            route("PUT", one, answering, self.update, "Accept, put off, reject or complete a query"),
+            route("PATCH", one, answering, self.patch, "The same by JSON Patch", accepts=(MEDIA_TYPE,)),
+            route("GET", one + "/_history", reading, self.history, "The versions of a query"),
+            route("GET", one + "/_history/{version}", reading, self.version, "Read one version of a query"),
+            *self._answers.routes(),
         )
 
     async def find(self, call: Call) -> Answer:
-        """A searchset, oldest query first, with a link to the next page when there may be one."""
-        found = visible(task_search(_parameters(call), strict=strict(call)), call.who.npi)
-        asked, more = await self._page(found, call)
-        address = f"{_fhir(call)}/Task"
-        bundle = searchset(
-            [_resource(one, call) for one in asked],
-            _fhir(call),
-            found.link(address),
-            next_url=found.link(address, after=asked[-1].query.id) if more else None,
-            total=None if more or found.search.after else len(asked),
-        )
-        return resource(bundle)
+        """A searchset, the oldest query first where no other order is asked for."""
+        found = TASK.read(parameters(call), strict=strict(call))
+        return await page(self._queries, call, found, "Task", task)
 
-    async def _page(self, found: TaskSearch, call: Call) -> tuple[list[AskedQuery], bool]:
-        if found.nothing:
-            return [], False
-        if found.ids:
-            return await self._by_ids(found, call), False
-        asked = list(await self._queries.find(found.with_one_more(), call.who))
-        limit = found.search.limit
-        return asked[:limit], len(asked) > limit
-
-    async def _by_ids(self, found: TaskSearch, call: Call) -> list[AskedQuery]:
-        asked = []
-        for id_ in found.ids:
-            try:
-                asked.append(await self._queries.get(id_, call.who))
-            except Refusal as refusal:
-                if refusal.reason is not Reason.UNKNOWN:
-                    raise
-        return [one for one in asked if found.holds(one.query)]
-
-    async def task(self, call: Call) -> Answer:
+    async def read(self, call: Call) -> Answer:
         return _task(await self._get(call), call)
+
+    async def history(self, call: Call) -> Answer:
+        id_ = _id(call)
+        with told_as_fault("Task.id"):
+            versions = await self._queries.versions(id_, call.who)
+        shown = [task(version, call) for version in versions]
+        return resource(query_bundles.history(shown, fhir(call), f"{fhir(call)}/Task/{id_}/_history"))
+
+    async def version(self, call: Call) -> Answer:
+        id_, number = _id(call), own_id(call.params["version"])
+        if number is None:
+            raise Fault(404, "There is no such version", where="Task.meta.versionId")
+        with told_as_fault("Task.id"):
+            asked = await self._queries.version(id_, number, call.who)
+        return _task(asked, call)
+
+    async def create(self, call: Call) -> Answer:
+        """201: the query is asked. 200 when the same one, asked by the caller, is still open. 422 with every rule that
+        it breaks. With If-None-Exist, 200 with the one that meets it, 412 when several do.
+        """
+        body = screened(call.body, "Task")
+        try:
+            wanted = read_asked(body)
+        except MappingError as error:
+            raise malformed(error) from None
+        stands = await self._standing(call)
+        if stands is not None:
+            return _task(stands, call)
+        key = wanted.encounter if wanted.keyed else await self._numbered(wanted.encounter)
+        with told_as_fault("Task", unknown=422):
+            asked, new = await self._queries.ask_once(key, call.who, wanted_of(wanted), patient_of(wanted))
+        return _task(asked, call, 201 if new else 200)
+
+    async def _standing(self, call: Call) -> AskedQuery | None:
+        """The query that meets If-None-Exist (R4, conditional create). Fault 400 or 412."""
+        given = call.headers.get("If-None-Exist")
+        if given is None:
+            return None
+        pairs = parse_qsl(given.rpartition("?")[2], keep_blank_values=True)
+        found = TASK.read(MultiDict(pairs), strict=True)
+        if found.nothing:
+            return None
+        if found.search == QuerySearch(limit=found.search.limit):
+            raise Fault(400, "Say by search parameters what must not exist", where="If-None-Exist")
+        with told_as_fault("If-None-Exist"):
+            standing = await self._queries.find(replace(found.search, limit=2), call.who, counted=False)
+        if len(standing.items) > 1:
+            raise Fault(412, "Several Tasks meet If-None-Exist", code="multiple-matches", where="If-None-Exist")
+        return standing.items[0] if standing.items else None
+
+    async def _numbered(self, number: str) -> str:
+        with told_as_fault("Task.encounter", unknown=422):
+            return await self._queries.encounter_numbered(number)
 
     async def update(self, call: Call) -> Answer:
         """The Task's new version. 428 without If-Match, 412 for a stale one, 409 for a move that its state forbids."""
-        version = expected_version(call)
-        if version is None:
-            raise Fault(428, "Say by If-Match which version you update", where="If-Match")
-        body = _screened(call, "Task")
-        asked = await self._get(call)
+        version = _expected(call)
+        body = screened(call.body, "Task")
+        asked = await self._fresh(call, version)
         if body.get("id") != str(asked.query.id):
             raise Fault(400, "The resource's id must be the address's", where="Task.id")
-        if asked.query.version != version:
-            raise Fault(412, f"The Task has version {etag(asked.query.version)} by now", where="If-Match")
-        if self._confirms(asked, body):
-            return _task(asked, call)
-        change = self._change(asked, body, call)
-        return _task(await self._said(asked, change, call, version), call)
+        return await self._updated(asked, body, call, call.body, version)
 
-    async def respond(self, call: Call) -> Answer:
-        """201: the query is answered, its Task completed."""
-        body = _screened(call, "QuestionnaireResponse")
+    async def patch(self, call: Call) -> Answer:
+        """As an update by the whole Task. What is kept is the Task as the patch leaves it."""
+        version = _expected(call)
+        operations = _operations(call.body)
+        asked = await self._fresh(call, version)
+        before = task(asked, call)
         try:
-            numbers = query_numbers(body)
+            body = patched(before, operations)
         except MappingError as error:
             raise malformed(error) from None
-        if not numbers:
-            raise Fault(422, "Name the Questionnaire that this answers", where="QuestionnaireResponse.questionnaire")
-        with told_as_fault():
-            asked = await self._queries.by_number(numbers[0], call.who)
-        answered = await self._said(asked, self._change(asked, body, call), call)
-        query = answered.query
-        headers = versioned(1, query.answered or query.changed)
-        headers["Location"] = f"{call.base}/fhir/QuestionnaireResponse/{query.id}"
-        return _preferred(call, _response(answered, call), 201, headers)
+        fixed = [name for name in {**before, **body} if name not in MOVING and before.get(name) != body.get(name)]
+        if fixed:
+            raise Fault(422, "This was fixed when the query was asked", code="business-rule", where=_place(fixed[0]))
+        return await self._updated(asked, checked(body, "Task"), call, write(body), version)
 
-    async def response(self, call: Call) -> Answer:
-        asked = await self._get(call)
-        if asked.query.answered is None:
-            raise Fault(404, "The query has no answer yet")
-        return resource(_response(asked, call), headers=versioned(1, asked.query.answered))
-
-    async def questionnaire(self, call: Call) -> Answer:
-        """A query's form never changes once it is asked: its version is always 1."""
-        with told_as_fault():
-            asked = await self._queries.by_number(resource_id(call), call.who)
-        return resource(questionnaire(asked.query, _fhir(call)), headers=versioned(1, asked.query.asked))
+    async def _updated(
+        self, asked: AskedQuery, body: dict[str, Any], call: Call, payload: bytes, version: int
+    ) -> Answer:
+        if _confirms(asked, body):
+            return _task(asked, call)
+        change = change_of(self._queries, asked, body, call)
+        return _task(await said(self._queries, asked, change, call, payload, version), call)
 
     async def _get(self, call: Call) -> AskedQuery:
-        id_ = own_id(resource_id(call))
-        if id_ is None:
-            raise Fault(404, "There is no resource with this id")
-        with told_as_fault():
+        id_ = _id(call)
+        with told_as_fault("Task.id"):
             return await self._queries.get(id_, call.who)
 
-    @staticmethod
-    def _confirms(asked: AskedQuery, body: dict[str, Any]) -> bool:
-        """Whether the Task says completed, and refers to the answer that was given already by its own resource."""
-        try:
-            said = read_task_update(body, asked.query)
-        except MappingError as error:
-            raise malformed(error) from None
-        if said.response is None:
-            return False
-        if asked.query.answered is None:
-            raise Fault(422, "Give the QuestionnaireResponse first, or the answer in the output", where="Task.output")
-        return True
-
-    def _change(self, asked: AskedQuery, body: dict[str, Any], call: Call) -> Change:
-        """What the provider says, in canonical terms. Fault 422."""
-        query = asked.query
-        source = FhirSource(feed=call.who.name, facility="", queries={query.number: query})
-        try:
-            change = map_resource(body, source, self._queries.new_id())
-        except MappingError as error:
-            raise malformed(error) from None
-        if isinstance(change, Unused) or not change.answers:
-            raise Fault(422, "This says nothing that ends or moves the query", code="business-rule")
-        return change
-
-    async def _said(self, asked: AskedQuery, change: Change, call: Call, version: int | None = None) -> AskedQuery:
-        received = Received(
-            feed=call.who.name,
-            format=Format.FHIR,
-            type=f"{call.method} {call.path.removeprefix('/fhir/')}",
-            control=call.request_id,
-            payload=call.body,
-            reply=b"",
-        )
-        with told_as_fault():
-            return await self._queries.respond(asked.query.id, call.who, change, received, version)
+    async def _fresh(self, call: Call, version: int) -> AskedQuery:
+        """The query, in the version that the client has seen. Fault 412."""
+        asked = await self._get(call)
+        if asked.query.version != version:
+            raise Fault(412, f"The Task has version {etag(asked.query.version)} by now", where="If-Match")
+        return asked
 
 
-def _route(method: str, path: str, permission: Permission, handler: Handler, summary: str) -> Route:
-    accepts = ("application/x-www-form-urlencoded",) if path.endswith("_search") else ACCEPTS
-    status = 201 if path == "/fhir/QuestionnaireResponse" else 200
-    return Route(
-        method,
-        path,
-        permission,
-        handler,
-        summary,
-        status=status,
-        max_body=MAX_BODY,
-        accepts=accepts,
-        produces=FHIR,
-        faults=outcome,
-    )
+def _id(call: Call) -> int:
+    id_ = own_id(resource_id(call))
+    if id_ is None:
+        raise Fault(404, "There is no resource with this id", where="Task.id")
+    return id_
 
 
-def _parameters(call: Call) -> MultiMapping[str]:
-    """The search parameters of the address, and with POST those of the body too (R4, search by POST)."""
-    if not call.body:
-        return call.query
+def _expected(call: Call) -> int:
+    version = expected_version(call)
+    if version is None:
+        raise Fault(428, "Say by If-Match which version you update", where="If-Match")
+    return version
+
+
+def _operations(body: bytes) -> object:
+    """The JSON array that a patch is, read as strictly as a resource. Fault 400."""
     try:
-        pairs = parse_qsl(call.body.decode(), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
-    except ValueError:
-        raise Fault(400, "The body is no form, or has too many fields", code="structure") from None
-    return MultiDict([*call.query.items(), *pairs])
-
-
-def _screened(call: Call, kind: str) -> dict[str, Any]:
-    """The resource of the body, validated whole: these are few, and answered at once. Fault 400 or 422."""
-    try:
-        body = read(call.body)
+        whole = read(b'{"%s":%b}' % (_WORD.encode(), body))
     except MappingError as error:
         raise malformed(error) from None
-    if body.get("resourceType") != kind:
-        raise Fault(400, f"Send a {kind} to this address", where="resourceType")
-    refused = unacceptable([*screen(body), *validate(body)])
-    if refused is not None:
-        raise refused
-    return body
+    if set(whole) != {_WORD}:
+        raise Fault(400, "The body is not well-formed JSON", code="structure")
+    return whole[_WORD]
 
 
-def _fhir(call: Call) -> str:
-    return f"{call.base}/fhir"
+def _confirms(asked: AskedQuery, body: dict[str, Any]) -> bool:
+    """Whether the Task says completed, and refers to the answer that was given already by its own resource."""
+    try:
+        update = read_task_update(body, asked.query)
+    except MappingError as error:
+        raise malformed(error) from None
+    if update.response is None:
+        return False
+    if asked.query.answered is None:
+        raise Fault(422, "Give the QuestionnaireResponse first, or the answer in the output", where="Task.output")
+    return True
 
 
-def _resource(asked: AskedQuery, call: Call) -> dict[str, Any]:
-    numbers = Numbers(account=asked.account, visit=asked.visit)
-    return task_resource(asked.query, asked.patient, numbers, _fhir(call), asked.claim)
+def _place(name: str) -> str:
+    """An element's place, if it is the name of one: a patch may hold anything."""
+    return f"Task.{name}" if name.isascii() and name.isalpha() else "Task"
 
 
-def _task(asked: AskedQuery, call: Call) -> Answer:
+def _task(asked: AskedQuery, call: Call, status: int = 200) -> Answer:
     query = asked.query
-    return _preferred(call, _resource(asked, call), 200, versioned(query.version, max(query.changed, query.asked)))
-
-
-def _response(asked: AskedQuery, call: Call) -> dict[str, Any]:
-    return questionnaire_response(asked.query, _fhir(call))
-
-
-def _preferred(call: Call, body: dict[str, Any], status: int, headers: dict[str, str]) -> Answer:
-    """What was written, or as much of it as the client wants."""
-    wanted = "representation" if call.method == "GET" else preference(call)
-    if wanted == "minimal":
-        return Answer(status, b"", "", headers)
-    return resource(kept_outcome("done") if wanted == "OperationOutcome" else body, status, headers)
+    headers = versioned(query.version, max(query.changed, query.asked))
+    if call.method == "POST":
+        headers["Location"] = f"{fhir(call)}/Task/{query.id}/_history/{query.version}"
+    return preferred(call, task(asked, call), status, headers)

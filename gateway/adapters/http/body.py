@@ -72,16 +72,20 @@ def _too_long(limit: int) -> Fault:
 
 def parsed(model: type[ModelT], body: bytes) -> ModelT:
     """`body` as `model`. Fault 400 when it is not strict JSON, 422 naming the fields that do not fit."""
-    if b"\\u0000" in body:
-        raise Fault(400, "The body holds a NUL character", code="structure")
     try:
-        value = json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(
+            body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_as_written
+        )
     except (ValueError, RecursionError):
         raise Fault(400, "The body is not JSON, or a key stands twice in an object", code="structure") from None
+    if b"\\u0000" in body and _has_nul(value):
+        raise Fault(400, "The body holds a NUL character", code="structure")
     try:
-        return model.model_validate(value, strict=False)
+        return model.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
+        if any(item["type"] == "json_invalid" for item in problems):
+            raise Fault(400, "The body is not JSON: half of a character stands in it", code="structure") from None
         places = sorted({_place(item["type"], item["loc"]) for item in problems})
         kinds = sorted({item["type"] for item in problems})
         text = f"Fields that do not fit: {', '.join(places)[:300]} ({', '.join(kinds)[:200]})"
@@ -99,6 +103,18 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(values) != len(pairs):
         raise ValueError("a key stands twice")
     return values
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
+
+
+def _as_written(text: str) -> float | int:
+    """JSON knows numbers only: 7.0 is as whole as 7."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _no_constant(name: str) -> NoReturn:

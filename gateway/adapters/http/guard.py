@@ -7,6 +7,7 @@ in. Here a head that was begun must be complete within the limit; reading the bo
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import Any
 
 from aiohttp import web
@@ -80,9 +81,10 @@ class GuardedConnection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun")
         text = "This is not a well-formed HTTP request" if status < 500 else "The gateway failed to answer"
-        answer = problem(Fault(status, text), "none")
+        request_id = secrets.token_hex(12)
+        answer = problem(Fault(status, text), request_id)
         body = answer.body if isinstance(answer.body, bytes) else b""
-        headers = CIMultiDict({"Content-Type": answer.content_type, "Connection": "close"})
+        headers = CIMultiDict({"Content-Type": answer.content_type, "Connection": "close", "X-Request-Id": request_id})
         response = web.Response(status=status, body=body, headers=headers)
         response.force_close()
         return response

@@ -39,6 +39,7 @@ class Parameter:
     name: str
     summary: str
     schema: Mapping[str, object] | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ class Route:
     admits: Admission | None = None
     """Rights that hang on what the path names."""
     any_charset: bool = False
+    also_produces: tuple[str, ...] = ()
+    refuses: tuple[int, ...] = ()
+    """Statuses by which the handler itself refuses, for the interface's description: 404, 409, 422."""
 
     @property
     def has_body(self) -> bool:

@@ -111,14 +111,15 @@ def _hidden() -> Fault:
 
 def _names_a_patient(call: Call, patients: frozenset[PatientNumber]) -> None:
     """Fault 403 unless the search is for one of `patients`: its pages and totals are then of nobody else."""
-    said = [value for name, value in _parameters(call) if name in _PATIENT_PARAMETERS]
+    said = [value for name, value in parameters(call) if name in _PATIENT_PARAMETERS]
     numbers = {f"{number.authority}|{number.value}" for number in patients} | {number.value for number in patients}
     wanted = [part.removeprefix("Patient/") for value in said for part in value.split(",")]
     if not wanted or not all(part in numbers for part in wanted):
         raise Fault(403, "Search with patient=AUTHORITY|NUMBER, one of those that this client is registered for")
 
 
-def _parameters(call: Call) -> list[tuple[str, str]]:
+def parameters(call: Call) -> list[tuple[str, str]]:
+    """What a search asks for: in its address, and with POST in its body too. Fault 400."""
     pairs = list(call.query.items())
     if call.method == "POST" and call.body:
         try:

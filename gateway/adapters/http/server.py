@@ -11,6 +11,8 @@ from typing import Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
+from gateway.access.asking import Asking
+from gateway.access.roles import needed
 from gateway.adapters.http.body import check_media_type, read_body
 from gateway.adapters.http.exchange import Answer, Call, Caller, Fault, Renderer
 from gateway.adapters.http.guard import GuardedConnection, GuardedServer
@@ -53,13 +55,13 @@ class Observer(Protocol):
 
     def answered(self, route: str, status: int, seconds: float) -> None: ...
 
-    def refused(self, status: int, method: str, route: str, caller: str | None) -> None: ...
+    def refused(self, status: int, method: str, route: str, caller: str | None, *, address: str = "") -> None: ...
 
 
 class Unobserved:
     def answered(self, route: str, status: int, seconds: float) -> None: ...
 
-    def refused(self, status: int, method: str, route: str, caller: str | None) -> None: ...
+    def refused(self, status: int, method: str, route: str, caller: str | None, *, address: str = "") -> None: ...
 
 
 class HttpServer:
@@ -143,7 +145,9 @@ class HttpServer:
             return await route.handler(call)
         except Fault as fault:
             if fault.status == FORBIDDEN and caller is not None:
-                self._observer.refused(fault.status, route.method, route.path, caller.name)
+                self._observer.refused(
+                    fault.status, route.method, route.path, caller.name, address=request.remote or ""
+                )
             raise
 
     async def _read(
@@ -158,7 +162,7 @@ class HttpServer:
             method=route.method,
             path=request.path,
             request_id=request_id,
-            caller=caller,
+            caller=None if caller is None else Asking(caller, request.remote or "", request_id),
             params=match.params,
             query=request.rel_url.query,
             headers=request.headers,
@@ -181,13 +185,13 @@ class HttpServer:
             return None
         caller = await self._recognised(request)
         if caller is None:
-            self._observer.refused(401, route.method, route.path, None)
+            self._observer.refused(401, route.method, route.path, None, address=request.remote or "")
             challenge = {"WWW-Authenticate": 'Bearer realm="gateway"'}
             raise Fault(401, "This needs a bearer token that the gateway knows", headers=challenge)
         if route.permission not in caller.permissions:
-            self._observer.refused(403, route.method, route.path, caller.name)
+            self._observer.refused(403, route.method, route.path, caller.name, address=request.remote or "")
             challenge = {"WWW-Authenticate": 'Bearer realm="gateway", error="insufficient_scope"'}
-            raise Fault(403, f"This needs the permission {route.permission.value}", headers=challenge)
+            raise Fault(403, f"This needs {needed(route.permission)}", headers=challenge)
         return caller
 
     def _base(self, request: web.BaseRequest) -> str:

@@ -49,7 +49,9 @@ CAPABILITIES = ("client-confidential-asymmetric", "permission-v1", "permission-v
 class Refusals(Protocol):
     """Refusals on their way into the metrics and the audit trail."""
 
-    def refused(self, status: int, method: str, route: str, caller: str | None, why: str = "") -> None: ...
+    def refused(
+        self, status: int, method: str, route: str, caller: str | None, why: str = "", *, address: str = ""
+    ) -> None: ...
 
 
 class SmartRoutes:
@@ -113,24 +115,24 @@ class SmartRoutes:
         if wait:
             return _refusal(Error.SLOW_DOWN, {"Retry-After": str(wait)})
         try:
-            granted = await self._granted(form)
+            granted = await self._granted(form, {"address": call.remote, "request": call.request_id})
         except NotGranted as refused:
             self._failures.failed((call.remote, claimed))
             status = STATUSES[refused.error]
-            self._refusals.refused(status, "POST", TOKEN, refused.client, refused.why.value)
+            self._refusals.refused(status, "POST", TOKEN, refused.client, refused.why.value, address=call.remote)
             return _refusal(refused.error)
         except StoreFault:
             return _refusal(Error.UNAVAILABLE, {"Retry-After": "5"})
         said = {"access_token": granted.token, "token_type": "bearer", "expires_in": granted.seconds}
         return _json({**said, "scope": granted.scope}, Pragma="no-cache")
 
-    async def _granted(self, form: Mapping[str, str]) -> Granted:
+    async def _granted(self, form: Mapping[str, str], origin: Mapping[str, object]) -> Granted:
         if form.get("grant_type", "client_credentials") != "client_credentials":
             raise NotGranted(Error.UNSUPPORTED_GRANT_TYPE, Why.MALFORMED)
         if form.get("client_assertion_type") != ASSERTION_TYPE or not form.keys() >= {"grant_type", "client_assertion"}:
             raise NotGranted(Error.INVALID_REQUEST, Why.MALFORMED)
         return await self._granting.grant(
-            form["client_assertion"], form.get("scope"), self._address() + TOKEN, form.get("client_id")
+            form["client_assertion"], form.get("scope"), self._address() + TOKEN, form.get("client_id"), origin
         )
 
 

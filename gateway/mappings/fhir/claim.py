@@ -7,25 +7,28 @@ the account number as `valueString` (CARIN Blue Button). Nothing else is taken f
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from gateway.encounter.change import Change, Items, Mode, Places
+from gateway.encounter.change import Change, Item, Items, Mode, Places
 from gateway.encounter.identity import EncounterKey, Identifier
-from gateway.encounter.model import Coding, Coverage, DiagnosisUse, Provider, ProviderRole, Visit
+from gateway.encounter.model import Coding, Coverage, DiagnosisUse, Procedure, Provider, ProviderRole, Visit
 from gateway.mappings.errors import MappingError, Unused
 from gateway.mappings.fhir import systems
 from gateway.mappings.fhir.claim_codes import drg, read_diagnoses, read_procedures
-from gateway.mappings.fhir.claim_lines import CareTeam, care_team, read_charges
+from gateway.mappings.fhir.claim_lines import CareTeam, care_team, lines, read_charges
 from gateway.mappings.fhir.coverage import coverage
 from gateway.mappings.fhir.element import Element
 from gateway.mappings.fhir.encounter import disposition
-from gateway.mappings.fhir.numbers import ACCOUNT, both, named_encounter, referred_numbers
+from gateway.mappings.fhir.numbers import ACCOUNT, both, identifying, named_encounter, referred_numbers
 from gateway.mappings.fhir.parties import code_of, codings, instant, npi_of, patient, provider
-from gateway.mappings.fhir.source import Numbers, Reading, logical_identifier
+from gateway.mappings.fhir.source import Numbers, Reading, item_places, logical_identifier
 
-_TYPES = ("professional", "institutional")
+_INSTITUTIONAL = "institutional"
+_TYPES = ("professional", _INSTITUTIONAL)
 _WITHDRAWN = ("cancelled", "entered-in-error")
+_OF_LINES = frozenset({ProviderRole.RENDERING, ProviderRole.ORDERING})
 
 
 def claim_encounters(resource: Element) -> list[Element]:
@@ -48,11 +51,11 @@ def claim_change(reading: Reading) -> Change | Unused:
     if resource.text("status") not in systems.CLAIM_STATUS:
         raise MappingError("value", "Claim.status", "is not in the required value set")
     key, numbers = _encounter(reading)
-    within = tuple(f"{quote(number, safe='')}/" for number in (_number(reading), *_superseded(resource)))
+    within = tuple(_prefix(number) for number in (_number(reading), *_superseded(resource)))
     reading.about = within[0]
     if resource.text("status") in _WITHDRAWN:
         return _withdrawal(reading, key, numbers, within)
-    return _coding(reading, key, numbers, within)
+    return _coding(reading, key, numbers, within, whole=kind == _INSTITUTIONAL)
 
 
 def _encounter(reading: Reading) -> tuple[EncounterKey, Numbers]:
@@ -87,42 +90,93 @@ def _superseded(resource: Element) -> list[str]:
     return numbers
 
 
+class _Named(NamedTuple):
+    """The ids of what claims list."""
+
+    charges: set[str]
+    procedures: set[str]
+
+
+def _former(reading: Reading, *more: dict[str, Any]) -> _Named:
+    """What the claim's earlier versions, those that it supersedes, and `more` list."""
+    found = _Named(set(), set())
+    for resource in (*reading.source.former, *more):
+        former = Reading(resource, reading.source, reading.message, reading.logical_id)
+        try:
+            prefix = _prefix(_number(former))
+            charges = {name for _, name in lines(former.resource, prefix)}
+            procedures = {each.id for each in read_procedures(former, prefix)}
+        except MappingError:
+            continue  # One that cannot be read was set aside: nothing of it stands.
+        found.charges.update(charges)
+        found.procedures.update(procedures)
+    return found
+
+
+def _prefix(number: str) -> str:
+    return f"{quote(number, safe='')}/"
+
+
 def _withdrawal(reading: Reading, key: EncounterKey, numbers: Numbers, within: tuple[str, ...]) -> Change:
+    listed = _former(reading, reading.resource.data)
     return Change(
         message=reading.message,
         key=key,
         identifiers=both(numbers),
         coding=Coding(final=False),
-        procedures=Items((), Mode.REPLACE, within),
-        charges=Items((), Mode.REPLACE, within),
+        procedures=Items((), removed=tuple(sorted(listed.procedures))) if listed.procedures else None,
+        charges=Items((), Mode.REPLACE, within, tuple(sorted(listed.charges))),
         places=(Places("coding", "Claim", {"final": "status"}, "."),),
         problems=tuple(reading.problems),
+        notices=tuple(reading.notices),
     )
 
 
-def _coding(reading: Reading, key: EncounterKey, numbers: Numbers, within: tuple[str, ...]) -> Change:
+def _coding(reading: Reading, key: EncounterKey, numbers: Numbers, within: tuple[str, ...], *, whole: bool) -> Change:
     resource, prefix = reading.resource, within[0]
     use = DiagnosisUse.FINAL if resource.text("status") == "active" else DiagnosisUse.WORKING
     diagnoses, by_sequence = read_diagnoses(reading, prefix, use)
     team = care_team(reading)
     charges = read_charges(reading, prefix, by_sequence, team)
+    procedures = read_procedures(reading, prefix)
+    former = _former(reading)
     who = patient(reading, resource.one("patient"))
     visit, coding = _visit(reading, numbers), _coded(reading, use)
     return Change(
         message=reading.message,
         key=key,
-        identifiers=both(numbers),
+        identifiers=identifying(numbers, who),
         patient=who,
         visit=visit,
         coding=coding,
         providers=_providers(reading, team) or None,
         coverages=_coverages(reading),
         diagnoses=Items(diagnoses, Mode.REPLACE) if diagnoses else None,
-        procedures=Items(read_procedures(reading, prefix), Mode.REPLACE, within),
-        charges=Items(charges, Mode.REPLACE, within),
-        places=_places(visit, coding, bool(who)),
+        procedures=_done(procedures, former.procedures, whole=whole),
+        charges=Items(charges, Mode.REPLACE, within, _no_more(former.charges, charges)),
+        places=(
+            *_places(visit, coding, bool(who)),
+            *item_places("diagnoses", diagnoses),
+            *item_places("procedures", procedures),
+            *item_places("charges", charges),
+        ),
         problems=tuple(reading.problems),
+        notices=tuple(reading.notices),
     )
+
+
+def _done(procedures: tuple[Procedure, ...], former: set[str], *, whole: bool) -> Items[Procedure] | None:
+    """The procedures: all that the encounter has when an institutional claim lists any, as with BAR; else besides those
+    of others. What the claim listed before and lists no more is gone.
+    """
+    gone = _no_more(former, procedures)
+    if not procedures and not gone:
+        return None
+    return Items(procedures, Mode.REPLACE if whole and procedures else Mode.ADD, removed=gone)
+
+
+def _no_more(former: set[str], said: Sequence[Item]) -> tuple[str, ...]:
+    return tuple(sorted(former - {item.id for item in said}))
 
 
 def _coded(reading: Reading, use: DiagnosisUse) -> Coding:
@@ -155,11 +209,15 @@ def _visit(reading: Reading, numbers: Numbers) -> Visit | None:
 
 
 def _providers(reading: Reading, team: CareTeam) -> tuple[Provider, ...]:
-    """One of each role, the first of the claim; and whoever bills, when it can be told who that is."""
+    """One of each role, the first of the claim; and whoever bills, when it can be told who that is. Who rendered or
+    ordered is of the lines alone where each line says whom it is from.
+    """
     found: dict[ProviderRole, Provider] = {}
+    said = all(item.integers("careTeamSequence") for item in reading.resource.many("item"))
     for member in team.values():
-        if member.role is not None and member.provider is not None:
-            found.setdefault(member.role, member.provider)
+        if member.role is None or member.provider is None or (said and member.role in _OF_LINES):
+            continue
+        found.setdefault(member.role, member.provider)
     billing = provider(reading, reading.resource.one("provider"), ProviderRole.BILLING)
     if billing is not None and billing.npi:
         found[ProviderRole.BILLING] = billing

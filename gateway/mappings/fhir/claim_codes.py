@@ -7,12 +7,19 @@ from typing import Any
 from gateway.encounter.model import CodeSystem, Diagnosis, DiagnosisUse, Procedure
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir import systems
+from gateway.mappings.fhir.coded import (
+    DIAGNOSIS,
+    PROCEDURE,
+    coded,
+    description,
+    diagnosis_id,
+    present_on_admission,
+    procedure_ids,
+)
 from gateway.mappings.fhir.element import Element
 from gateway.mappings.fhir.parties import code_of, codings, day
+from gateway.mappings.fhir.procedure import performed, performers
 from gateway.mappings.fhir.source import Reading
-
-_DIAGNOSIS = (CodeSystem.ICD10CM, CodeSystem.ICD9CM)
-_PROCEDURE = (CodeSystem.ICD10PCS, CodeSystem.CPT, CodeSystem.HCPCS)
 
 
 def read_diagnoses(
@@ -20,27 +27,29 @@ def read_diagnoses(
 ) -> tuple[tuple[Diagnosis, ...], dict[int, str | None]]:
     """The diagnoses, the principal first and then by sequence; and the code of each sequence, for pointers.
 
-    An admitting diagnosis keeps its own use and has no rank. A diagnosis without a code is a problem.
+    An admitting diagnosis keeps its own use and has no rank. A diagnosis without a code is a problem. A code that
+    stands twice in one use is one diagnosis.
     """
-    ranked: list[tuple[bool, int, Diagnosis]] = []
-    admitting: list[Diagnosis] = []
+    ranked: dict[str, tuple[bool, int, Diagnosis]] = {}
+    admitting: dict[str, Diagnosis] = {}
     by_sequence: dict[int, str | None] = {}
     for element in reading.resource.many("diagnosis"):
         sequence = _sequence(element, by_sequence)
         kinds = {code for kind in element.many("type") for _, code in codings(kind)}
         reading.about = f"{prefix}dx{sequence}"
-        found = _diagnosis(reading, element, reading.about)
+        found = _diagnosis(reading, element, DiagnosisUse.ADMITTING if "admitting" in kinds else use)
         by_sequence[sequence] = found.code if found else None
         if found is None:
             continue
-        if "admitting" in kinds:
-            admitting.append(found.model_copy(update={"use": DiagnosisUse.ADMITTING}))
+        if found.use is DiagnosisUse.ADMITTING:
+            admitting.setdefault(found.id, found)
         else:
-            ranked.append(("principal" not in kinds, sequence, found))
+            place = ("principal" not in kinds, sequence, found)
+            ranked[found.id] = min(place, ranked.get(found.id, place), key=lambda entry: entry[:2])
     reading.about = prefix
-    ranked.sort(key=lambda entry: entry[:2])
-    ordered = [d.model_copy(update={"use": use, "rank": rank}) for rank, (_, _, d) in enumerate(ranked, start=1)]
-    return (*ordered, *admitting), by_sequence
+    ordered = sorted(ranked.values(), key=lambda entry: entry[:2])
+    said = [d.model_copy(update={"rank": rank}) for rank, (_, _, d) in enumerate(ordered, start=1)]
+    return (*said, *admitting.values()), by_sequence
 
 
 def _sequence(element: Element, taken: dict[int, str | None]) -> int:
@@ -52,47 +61,32 @@ def _sequence(element: Element, taken: dict[int, str | None]) -> int:
     return sequence
 
 
-def _diagnosis(reading: Reading, element: Element, name: str) -> Diagnosis | None:
+def _diagnosis(reading: Reading, element: Element, use: DiagnosisUse) -> Diagnosis | None:
+    noted = len(reading.problems)
     concept = element.one("diagnosisCodeableConcept")
     if not concept:
         concept = reading.contained(element.one("diagnosisReference"), "Condition").one("code")
-    code, system = _coded(concept, _DIAGNOSIS)
+    code, system = coded(concept, DIAGNOSIS)
     if code is None:
         reading.problem("code-unknown", element.path, "gives no code of a diagnosis")
         return None
     if system is CodeSystem.LOCAL:
         reading.problem("code-system", element.path, "the diagnosis is not coded in ICD-10-CM")
-    said: dict[str, Any] = {"system": system, "present_on_admission": _on_admission(reading, element)}
+    said: dict[str, Any] = {
+        "system": system,
+        "present_on_admission": present_on_admission(reading, element.one("onAdmission")),
+        "description": description(concept),
+    }
+    name = diagnosis_id(use, code)
+    reading.attribute(name, noted)
     return Diagnosis(
         id=name,
         code=code,
+        use=use,
         source=reading.source.feed,
         origin=reading.origin(element),
         **{key: value for key, value in said.items() if value is not None},
     )
-
-
-def _coded(concept: Element, wanted: tuple[CodeSystem, ...]) -> tuple[str | None, CodeSystem | None]:
-    """The code of the first wanted system, or else the first code as a local one; without a system, of none."""
-    pairs = codings(concept)
-    for uri, code in pairs:
-        system = systems.CODE_SYSTEM_READ.get(uri or "")
-        if system in wanted:
-            return (code.replace(".", "") if system in systems.DOTTED else code), system
-    if not pairs:
-        return None, None
-    uri, code = pairs[0]
-    return code, CodeSystem.LOCAL if uri else None
-
-
-def _on_admission(reading: Reading, element: Element) -> str | None:
-    pairs = codings(element.one("onAdmission"))
-    if not pairs:
-        return None
-    code = systems.PRESENT_ON_ADMISSION.get(pairs[0][1])
-    if code is None:
-        reading.problem("code-unknown", element.place("onAdmission"), "is not Y, N, U or W")
-    return code
 
 
 def read_procedures(reading: Reading, prefix: str) -> tuple[Procedure, ...]:
@@ -103,25 +97,34 @@ def read_procedures(reading: Reading, prefix: str) -> tuple[Procedure, ...]:
         sequence = _sequence(element, taken)
         taken[sequence] = None
         reading.about = f"{prefix}px{sequence}"
-        concept = element.one("procedureCodeableConcept")
-        if not concept:
-            concept = reading.contained(element.one("procedureReference"), "Procedure").one("code")
-        code, system = _coded(concept, _PROCEDURE)
-        if code is None:
-            reading.problem("code-unknown", element.path, "gives no code of a procedure")
-            continue
-        procedure = Procedure(
-            id=reading.about,
-            code=code,
-            system=system,
-            performed=day(reading, element, "date"),
-            source=reading.source.feed,
-            origin=reading.origin(element),
-        )
-        found.append((sequence, procedure))
+        procedure = _procedure(reading, element)
+        if procedure is not None:
+            found.append((sequence, procedure))
     reading.about = prefix
     found.sort(key=lambda entry: entry[0])
-    return tuple(p.model_copy(update={"rank": rank}) for rank, (_, p) in enumerate(found, start=1))
+    names = procedure_ids((p.code, p.performed) for _, p in found)
+    return tuple(
+        p.model_copy(update={"id": name, "rank": rank})
+        for rank, (name, (_, p)) in enumerate(zip(names, found, strict=True), start=1)
+    )
+
+
+def _procedure(reading: Reading, element: Element) -> Procedure | None:
+    concept = element.one("procedureCodeableConcept")
+    done = Element({}, element.path) if concept else reading.contained(element.one("procedureReference"), "Procedure")
+    code, system = coded(concept or done.one("code"), PROCEDURE)
+    if code is None:
+        reading.problem("code-unknown", element.path, "gives no code of a procedure")
+        return None
+    return Procedure(
+        id="",
+        code=code,
+        system=system,
+        performed=day(reading, element, "date") or performed(reading, done),
+        providers=performers(reading, done),
+        source=reading.source.feed,
+        origin=reading.origin(element),
+    )
 
 
 def drg(resource: Element) -> str | None:

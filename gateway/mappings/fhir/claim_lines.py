@@ -43,19 +43,36 @@ def care_team(reading: Reading) -> CareTeam:
 def read_charges(
     reading: Reading, prefix: str, diagnoses: Mapping[int, str | None], team: CareTeam
 ) -> tuple[Charge, ...]:
-    """A charge for each line. Ids are the claim's prefix and the line's sequence: the same line keeps its id."""
+    """A charge for each line: the same line keeps its id."""
     charges = []
+    for item, name in lines(reading.resource, prefix):
+        reading.about = name
+        charges.append(_charge(reading, item, name, diagnoses, team))
+    reading.about = prefix
+    _check_total(reading, charges)
+    return tuple(charges)
+
+
+def lines(resource: Element, prefix: str) -> list[tuple[Element, str]]:
+    """Each line with its charge's id: its trace number (Da Vinci PAS), which is what FT1-2 says of the same charge in
+    HL7 v2, or else the claim's prefix and the line's sequence. MappingError when two lines have one.
+    """
+    named: dict[str, Element] = {}
     taken: set[int] = set()
-    for item in reading.resource.many("item"):
+    for item in resource.many("item"):
         sequence = item.integer("sequence")
         if sequence is None or sequence in taken:
             raise MappingError("value", item.place("sequence"), "each line has a sequence of its own")
         taken.add(sequence)
-        reading.about = f"{prefix}{sequence}"
-        charges.append(_charge(reading, item, reading.about, diagnoses, team))
-    reading.about = prefix
-    _check_total(reading, charges)
-    return tuple(charges)
+        name = _trace(item) or f"{prefix}{sequence}"
+        if named.setdefault(name, item) is not item:
+            raise MappingError("value", item.place("extension"), "each line has a trace number of its own")
+    return [(item, name) for name, item in named.items()]
+
+
+def _trace(item: Element) -> str | None:
+    traces = (e for e in item.many("extension") if e.text("url") == systems.ITEM_TRACE_EXTENSION)
+    return next((value for e in traces if (value := e.one("valueIdentifier").text("value"))), None)
 
 
 def _charge(reading: Reading, item: Element, name: str, diagnoses: Mapping[int, str | None], team: CareTeam) -> Charge:

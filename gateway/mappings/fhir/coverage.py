@@ -40,7 +40,7 @@ def coverage(reading: Reading, reference: Element, rank: int | None) -> Coverage
         "rank": rank,
         "payer": payer,
         "payer_name": payer_name,
-        "plan": plan_name or plan,
+        "plan": plan or plan_name,
         "filing": code_of(found.one("type"), _FILING),
         "member_id": member,
         "group_number": group,
@@ -61,11 +61,11 @@ def _member_number(found: Element) -> str | None:
 
 def _payer(reading: Reading, reference: Element) -> tuple[Identifier | None, str | None]:
     organization = reading.contained(reference, "Organization")
-    numbers = identifiers(organization)
+    numbers = identifiers(reading, organization)
     if organization:
         return (numbers[0] if numbers else None, organization.text("name") or reference.text("display"))
     named = logical_identifier(reference)
-    payer = Identifier(value=named.value, authority=named.system) if named else None
+    payer = Identifier(value=named.value, authority=reading.called(named.system)) if named else None
     return payer, reference.text("display")
 
 

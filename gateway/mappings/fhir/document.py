@@ -1,4 +1,4 @@
-"""DocumentReference: a document of the record, with its content where the EHR sends it along.
+"""DocumentReference: a document of the record, with its content where the EHR sends it along, or wrote it as a Binary.
 
 A content's address is kept, and never fetched here.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from typing import Any
 
 from gateway.encounter.change import Change, Content, Items, Places
@@ -41,8 +42,8 @@ def document_change(reading: Reading) -> Change:
     resource = reading.resource
     named = [referred_numbers(reading, reference) for reference in document_encounters(resource)]
     key, numbers = named_encounter(reading, named, "DocumentReference.context.encounter")
-    attachment = _attachment(resource)
-    content = _content(attachment)
+    attachment = _attachment(reading)
+    content = _content(attachment) or _addressed(reading, attachment)
     document = _document(reading, attachment, content)
     places = Places("documents[0]", "DocumentReference", _PLACES, ".")
     return Change(
@@ -53,9 +54,11 @@ def document_change(reading: Reading) -> Change:
         contents=(content,) if content else (),
         places=(places,),
         problems=tuple(reading.problems),
+        notices=tuple(reading.notices),
     )
 
 
+_WORD = re.compile(r"[a-z][a-z-]{0,39}")
 _PLACES = {
     "kind": "type",
     "status": "docStatus",
@@ -74,7 +77,7 @@ def _document(reading: Reading, attachment: Element, content: Content | None) ->
         "title": attachment.text("title") or resource.text("description"),
         "author": provider(reading, resource.first("author"), ProviderRole.AUTHOR),
         "written": instant(reading, attachment, "creation") or instant(reading, resource, "date"),
-        "content_type": attachment.text("contentType"),
+        "content_type": attachment.text("contentType") or (content.content_type if content else None),
         "digest": content.digest if content else None,
         "size": len(content.body) if content else attachment.integer("size"),
         "url": attachment.text("url"),
@@ -144,12 +147,38 @@ def _answered(resource: Element, content: Content | None) -> str | None:
     return answered_query(resource.text("description"), text)
 
 
-def _attachment(resource: Element) -> Element:
-    """The content to keep: the first that came along, or else the first. Others are the same in other formats."""
-    attachments = [content.one("attachment") for content in resource.many("content")]
-    if not attachments:
+def attachments(resource: Element) -> list[Element]:
+    """The document in all the formats that it has."""
+    return [content.one("attachment") for content in resource.many("content")]
+
+
+def _attachment(reading: Reading) -> Element:
+    """The content to keep: the first that came along, or that is known by its address, or else the first. Others are
+    the same in other formats.
+    """
+    found = attachments(reading.resource)
+    if not found:
         raise MappingError("required", "DocumentReference.content", "is required")
-    return next((a for a in attachments if a.data.get("data")), attachments[0])
+    known = reading.source.contents
+    came = next((a for a in found if a.data.get("data")), None)
+    return came or next((a for a in found if (a.text("url") or "") in known), found[0])
+
+
+def _addressed(reading: Reading, attachment: Element) -> Content | None:
+    """The content behind the attachment's address. One that is not here is noticed, and of another size, or with
+    another hash, is not it.
+    """
+    url = attachment.text("url")
+    if url is None:
+        return None
+    content = reading.source.contents.get(url)
+    if content is None:
+        why = reading.source.absent.get(url)
+        known = f": {why}" if why else ""
+        reading.notices[f"{attachment.path} stands at an address whose content is not here{known}"] = None
+        return None
+    _check(attachment, content.body, "url")
+    return content
 
 
 def _content(attachment: Element) -> Content | None:
@@ -161,11 +190,31 @@ def _content(attachment: Element) -> Content | None:
         body = base64.b64decode("".join(data.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise MappingError("value", attachment.place("data"), "is not base64") from error
+    _check(attachment, body, "data")
+    kind = attachment.text("contentType") or "application/octet-stream"
+    return Content(hashlib.sha256(body).hexdigest(), kind, body)
+
+
+def _check(attachment: Element, body: bytes, held: str) -> None:
     size, sent = attachment.integer("size"), attachment.text("hash")
     # Attachment.hash is SHA-1 by definition in R4: it finds damage, not forgery.
     if sent and sent != base64.b64encode(hashlib.sha1(body, usedforsecurity=False).digest()).decode():
-        raise MappingError("value", attachment.place("hash"), "is not that of the data")
+        raise MappingError("value", attachment.place("hash"), f"is not that of the {held}'s content")
     if size is not None and size != len(body):
-        raise MappingError("value", attachment.place("size"), "is not that of the data")
-    kind = attachment.text("contentType") or "application/octet-stream"
-    return Content(hashlib.sha256(body).hexdigest(), kind, body)
+        raise MappingError("value", attachment.place("size"), f"is not that of the {held}'s content")
+
+
+def absence(binary: dict[str, Any]) -> str | None:
+    """Why a Binary that stands for a content at an address does not hold it, in the gateway's own word; None when it
+    does, or does not say.
+    """
+    tags = Element(binary, "Binary").one("meta").many("tag") if "data" not in binary else []
+    said = next((tag.text("code") for tag in tags if tag.text("system") == systems.ATTACHMENT), None)
+    return said if said is not None and _WORD.fullmatch(said) else None
+
+
+def binary_content(binary: dict[str, Any]) -> Content | None:
+    """The content that a Binary resource holds; None when it holds none. MappingError when it isn't base64."""
+    resource = Element(binary, "Binary")
+    data = resource.text("data")
+    return _content(Element({"data": data, "contentType": resource.text("contentType")}, "Binary")) if data else None

@@ -1,16 +1,21 @@
-"""Encounter: what an EHR says of a visit."""
+"""Encounter: what an EHR says of a visit, with the Conditions, Procedures and Account that belong to it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from gateway.encounter.change import Change, Places
-from gateway.encounter.model import EncounterClass, Provider, ProviderRole, Visit
+from gateway.encounter.change import Change, Item, Items, ItemT, Mode, Places
+from gateway.encounter.model import Diagnosis, EncounterClass, Procedure, Provider, ProviderRole, Visit
+from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir import systems
+from gateway.mappings.fhir.account import account_coverages, guarantor
+from gateway.mappings.fhir.condition import encounter_diagnoses, names_encounter
 from gateway.mappings.fhir.element import Element
-from gateway.mappings.fhir.numbers import both, encounter_numbers, named_encounter
+from gateway.mappings.fhir.numbers import encounter_numbers, identifying, named_encounter
 from gateway.mappings.fhir.parties import code_of, codings, first_code, instant, patient, provider
-from gateway.mappings.fhir.source import Reading
+from gateway.mappings.fhir.procedure import read_procedures
+from gateway.mappings.fhir.source import Reading, item_places
 
 _PLACES = {
     "status": "status",
@@ -27,7 +32,9 @@ _PLACES = {
 
 
 def encounter_change(reading: Reading) -> Change:
-    """The change that an Encounter makes: the visit, and the patient and providers that it contains."""
+    """The change that an Encounter makes: the visit, with patient, providers, diagnoses and procedures, and the
+    coverages and the guarantor of its account.
+    """
     resource = reading.resource
     key, numbers = named_encounter(reading, [encounter_numbers(reading, resource)], "Encounter.identifier")
     period = resource.one("period")
@@ -37,7 +44,7 @@ def encounter_change(reading: Reading) -> Change:
         "encounter_class": stay,
         "type": first_code(resource.first("type")),
         "service": first_code(resource.one("serviceType")),
-        "location": _location(resource),
+        "location": _location(reading, resource),
         "admitted": instant(reading, period, "start"),
         "discharged": instant(reading, period, "end"),
         "disposition": _disposition(reading, resource, stay),
@@ -49,16 +56,51 @@ def encounter_change(reading: Reading) -> Change:
     places = [Places("visit", "Encounter", {n: _PLACES[n] for n in visit.model_fields_set}, ".")]
     if who is not None:
         places.append(Places("patient", "Encounter", dict.fromkeys(who.model_fields_set, "subject"), "."))
+    said_before = [Reading(r, reading.source, reading.message, reading.logical_id) for r in reading.source.former]
+    covers, complete = account_coverages(reading)
+    diagnoses, procedures = encounter_diagnoses(reading), _procedures(reading)
+    places += [*item_places("diagnoses", diagnoses), *item_places("procedures", procedures)]
     return Change(
         message=reading.message,
         key=key,
-        identifiers=both(numbers),
+        identifiers=identifying(numbers, who),
         patient=who,
+        guarantor=guarantor(reading),
         visit=visit,
         providers=_providers(reading, resource) or None,
+        coverages=Items(covers, Mode.REPLACE if complete else Mode.ADD) if covers else None,
+        diagnoses=_listed(diagnoses, [_diagnosed(r) for r in said_before]),
+        procedures=_listed(procedures, [_done(r) for r in said_before]),
         places=tuple(places),
         problems=tuple(reading.problems),
+        notices=tuple(reading.notices),
     )
+
+
+def _procedures(reading: Reading) -> tuple[Procedure, ...]:
+    return read_procedures(reading, [p for p in reading.contains("Procedure") if names_encounter(reading, p)])
+
+
+def _diagnosed(former: Reading) -> tuple[Diagnosis, ...]:
+    """What an earlier version of the Encounter says. One that could not be read was set aside: nothing of it stands."""
+    try:
+        return encounter_diagnoses(former)
+    except MappingError:
+        return ()
+
+
+def _done(former: Reading) -> tuple[Procedure, ...]:
+    """As `_diagnosed`, the procedures."""
+    try:
+        return _procedures(former)
+    except MappingError:
+        return ()
+
+
+def _listed(said: tuple[ItemT, ...], before: Sequence[Sequence[Item]]) -> Items[ItemT] | None:
+    """The items beside those of other feeds; what earlier versions listed, and this one does not, is gone."""
+    gone = {item.id for items in before for item in items} - {item.id for item in said}
+    return Items(said, removed=tuple(sorted(gone))) if said or gone else None
 
 
 def _status(reading: Reading, resource: Element) -> Any:
@@ -79,15 +121,19 @@ def _class(reading: Reading, said: Element) -> EncounterClass | None:
     return known
 
 
-def _location(resource: Element) -> str | None:
-    """Where the patient is, or was last: the last place that is active and not left, else the last."""
+def _location(reading: Reading, resource: Element) -> str | None:
+    """Where the patient is, or was last: the last place that is active and not left, else the last. The place's own
+    number or name, where its Location is here; else what the reference calls it.
+    """
     places = resource.many("location")
     if not places:
         return None
     active = [p for p in places if p.text("status") in (None, "active")]
     staying = [p for p in active if not p.one("period").text("end")]
     where = (staying or active or places)[-1].one("location")
-    return where.text("display") or where.one("identifier").text("value")
+    known = reading.contained(where, "Location")
+    number = known.first("identifier").text("value") or known.text("name")
+    return number or where.text("display") or where.one("identifier").text("value")
 
 
 def _disposition(reading: Reading, resource: Element, stay: EncounterClass | None) -> str | None:
@@ -109,20 +155,26 @@ def disposition(said: Element) -> str | None:
 
 def _providers(reading: Reading, resource: Element) -> tuple[Provider, ...]:
     """The participants who have a part in a claim, and the organization when it has an NPI. The last of a role counts,
-    as a later participant took over from an earlier one; one who left (period.end) gives way to one who did not.
+    as a later participant took over from an earlier one; one who left (period.end) gives way to one who did not. Of
+    consultants there may be several.
     """
     found: dict[ProviderRole, Provider] = {}
+    consulting: dict[Provider, None] = {}
     members = resource.many("participant")
     members.sort(key=lambda member: not member.one("period").text("end"))
     for member in members:
         for role in _roles(member):
             who = provider(reading, member.one("individual"), role)
-            if who is not None:
+            if who is None:
+                continue
+            if role is ProviderRole.CONSULTING:
+                consulting[who] = None
+            else:
                 found[role] = who
     organization = provider(reading, resource.one("serviceProvider"), ProviderRole.BILLING)
     if organization is not None and organization.npi:
         found[ProviderRole.BILLING] = organization
-    return tuple(found.values())
+    return (*found.values(), *consulting)
 
 
 def _roles(member: Element) -> list[ProviderRole]:

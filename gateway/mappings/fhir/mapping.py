@@ -8,12 +8,11 @@ from typing import Any
 from gateway.encounter.change import Change
 from gateway.mappings.errors import MappingError, Unused
 from gateway.mappings.fhir.answer import answer_change, query_number
-from gateway.mappings.fhir.claim import claim_change, claim_encounters
-from gateway.mappings.fhir.document import document_change, document_encounters
-from gateway.mappings.fhir.element import Element
+from gateway.mappings.fhir.claim import claim_change
+from gateway.mappings.fhir.document import absence, attachments, document_change
+from gateway.mappings.fhir.drawing import SUPPORTING
 from gateway.mappings.fhir.encounter import encounter_change
-from gateway.mappings.fhir.numbers import encounter_numbers
-from gateway.mappings.fhir.source import FhirSource, Numbers, Reading, logical_identifier, reference_name
+from gateway.mappings.fhir.source import FhirSource, Reading
 
 _MAPPINGS: Mapping[str, Callable[[Reading], Change | Unused]] = {
     "Encounter": encounter_change,
@@ -38,25 +37,26 @@ def map_resource(
     if kind == "Bundle":
         raise MappingError("unsupported", "Bundle", "is taken apart before its entries are mapped")
     mapping = _MAPPINGS.get(kind)
-    return mapping(reading) if mapping else Unused("encounters are made of other resource types")
+    if mapping is not None:
+        return mapping(reading)
+    if kind in SUPPORTING:
+        why = absence(resource) if kind == "Binary" else None
+        return Unused(f"{ABSENT}: {why}" if why else SUPPORTS, supports=True)
+    return Unused("encounters are made of other resource types")
 
 
-def references(resource: dict[str, Any]) -> list[str]:
-    """The literal references, as `Encounter/123`, that the caller should look up for `FhirSource.references`.
+ABSENT = "the content of a document's attachment is not fetched"
+SUPPORTS = "kept for the Encounters, Claims and documents that refer to it"
 
-    Those to contained resources are left out. MappingError when the resource hasn't FHIR's shape.
-    """
+
+def attachment_addresses(resource: dict[str, Any]) -> list[str]:
+    """The addresses of a DocumentReference's contents that did not come inline, for `FhirSource.contents`."""
     reading = _unsourced(resource)
-    pointing = _POINTING.get(reading.resource.path)
-    found = (element.text("reference") or "" for element in (pointing(reading.resource) if pointing else ()))
-    return list(dict.fromkeys(reference_name(t) for t in found if t and t[0] != "#" and "?" not in t))
-
-
-_POINTING: Mapping[str, Callable[[Element], list[Element]]] = {
-    "Encounter": lambda resource: [r for r in resource.many("account") if logical_identifier(r) is None],
-    "Claim": claim_encounters,
-    "DocumentReference": document_encounters,
-}
+    if reading.resource.path != "DocumentReference":
+        return []
+    found = attachments(reading.resource)
+    urls = [url for each in found if not each.data.get("data") and (url := each.text("url"))]
+    return list(dict.fromkeys(urls))
 
 
 def query_numbers(resource: dict[str, Any]) -> list[str]:
@@ -64,14 +64,6 @@ def query_numbers(resource: dict[str, Any]) -> list[str]:
     reading = _unsourced(resource)
     number = query_number(reading.resource) if reading.resource.path in ("QuestionnaireResponse", "Task") else None
     return [number] if number else []
-
-
-def resource_numbers(resource: dict[str, Any], source: FhirSource) -> Numbers:
-    """The numbers of an Encounter resource that is kept, to stand behind a reference to it."""
-    reading = Reading(resource, source, 0, None)
-    if reading.resource.path != "Encounter":
-        raise MappingError("structure", "resourceType", "should be Encounter")
-    return encounter_numbers(reading, reading.resource)
 
 
 def _unsourced(resource: dict[str, Any]) -> Reading:

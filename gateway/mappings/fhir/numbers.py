@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gateway.encounter.identity import EncounterKey, Identifier
+from gateway.encounter.model import Patient
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.element import Element
 from gateway.mappings.fhir.parties import identifier_type
-from gateway.mappings.fhir.source import Numbers, Reading, key_of, logical_identifier, reference_name
+from gateway.mappings.fhir.source import Numbers, Reading, key_of, logical_identifier
 
 ACCOUNT, VISIT = "AN", "VN"
 """HL7 table 0203."""
@@ -37,34 +38,26 @@ def _account(reading: Reading, encounter: Element) -> Identifier | None:
             return Identifier(value=value, authority=reading.authority(inner), type=ACCOUNT)
         named = logical_identifier(reference)
         if named:
-            return Identifier(value=named.value, authority=reading.source.authority or named.system, type=ACCOUNT)
-        known = reading.source.references.get(reference_name(reference.text("reference") or ""))
-        if known and known.account:
-            return known.account
+            authority = reading.source.authority or reading.called(named.system)
+            return Identifier(value=named.value, authority=authority, type=ACCOUNT)
     return None
 
 
 def referred_numbers(reading: Reading, reference: Element) -> Numbers:
-    """The numbers behind a reference to an Encounter: a contained one, its identifier, or one that is known.
+    """The numbers behind a reference to an Encounter: a contained one, or its identifier.
 
     MappingError `unresolved` when it leads nowhere.
     """
     inner = reading.contained(reference, "Encounter")
     if inner:
         return encounter_numbers(reading, inner)
-    known = reading.source.references.get(reference_name(reference.text("reference") or ""), Numbers())
     named = logical_identifier(reference)
     if named is None:
-        if known == Numbers():
-            raise MappingError(
-                "unresolved", reference.path, "refers to an encounter that is not known here: send it first"
-            )
-        return known
+        raise MappingError("unresolved", reference.path, "refers to an encounter that is not known here: send it first")
     kind = identifier_type(reference.one("identifier")) or VISIT
-    number = Identifier(value=named.value, authority=reading.source.authority or named.system, type=kind)
-    if kind == ACCOUNT:
-        return Numbers(number, known.visit)
-    return Numbers(known.account, number if kind == VISIT else known.visit)
+    authority = reading.source.authority or reading.called(named.system)
+    number = Identifier(value=named.value, authority=authority, type=kind)
+    return Numbers(number, None) if kind == ACCOUNT else Numbers(None, number if kind == VISIT else None)
 
 
 def named_encounter(reading: Reading, found: list[Numbers], where: str) -> tuple[EncounterKey, Numbers]:
@@ -77,6 +70,11 @@ def named_encounter(reading: Reading, found: list[Numbers], where: str) -> tuple
     account = next((numbers.account for numbers in found if numbers.account), None)
     visit = next((numbers.visit for numbers in found if numbers.visit), None)
     return keys.pop(), Numbers(account, visit)
+
+
+def identifying(numbers: Numbers, who: Patient | None) -> tuple[Identifier, ...]:
+    """All numbers that lead to the encounter: its own, then the patient's."""
+    return (*both(numbers), *(who.identifiers if who is not None else ()))
 
 
 def both(numbers: Numbers) -> tuple[Identifier, ...]:

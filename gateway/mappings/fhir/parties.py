@@ -34,10 +34,10 @@ def identifier_type(identifier: Element) -> str | None:
     return code_of(kind, systems.IDENTIFIER_TYPE) or next((code for _, code in codings(kind)), None)
 
 
-def identifiers(element: Element) -> tuple[Identifier, ...]:
+def identifiers(reading: Reading, element: Element) -> tuple[Identifier, ...]:
     """The identifiers of a person, without those that are old."""
     return tuple(
-        Identifier(value=value, authority=assigner(item), type=identifier_type(item))
+        Identifier(value=value, authority=reading.called(assigner(item)), type=identifier_type(item))
         for item in element.many("identifier")
         if (value := item.text("value")) and item.text("use") != "old"
     )
@@ -96,9 +96,10 @@ def patient(reading: Reading, reference: Element) -> Patient | None:
         if named is None:
             return None
         kind = identifier_type(reference.one("identifier"))
-        return Patient(identifiers=(Identifier(value=named.value, authority=named.system, type=kind),))
+        authority = reading.called(named.system)
+        return Patient(identifiers=(Identifier(value=named.value, authority=authority, type=kind),))
     said: dict[str, Any] = {
-        "identifiers": identifiers(found),
+        "identifiers": identifiers(reading, found),
         "name": person_name(found),
         "birth_date": day(reading, found, "birthDate"),
         "sex": sex(found),
@@ -137,7 +138,7 @@ def provider(reading: Reading, reference: Element, role: ProviderRole) -> Provid
         reference = practice.one("practitioner")
     found = reading.contained(reference, "Practitioner", "Organization")
     if found:
-        return _contained_provider(found, role)
+        return _contained_provider(reading, found, role)
     named = logical_identifier(reference)
     if named is None:
         number = npi_of(practice)
@@ -145,13 +146,14 @@ def provider(reading: Reading, reference: Element, role: ProviderRole) -> Provid
     if named.system == systems.NPI:
         return Provider(role=role, npi=named.value)
     kind = identifier_type(reference.one("identifier"))
-    return Provider(role=role, identifiers=(Identifier(value=named.value, authority=named.system, type=kind),))
+    known = Identifier(value=named.value, authority=reading.called(named.system), type=kind)
+    return Provider(role=role, identifiers=(known,))
 
 
-def _contained_provider(found: Element, role: ProviderRole) -> Provider:
+def _contained_provider(reading: Reading, found: Element, role: ProviderRole) -> Provider:
     said: dict[str, Any] = {
         "npi": npi_of(found),
-        "identifiers": tuple(i for i in identifiers(found) if i.authority != systems.NPI),
+        "identifiers": tuple(i for i in identifiers(reading, found) if i.authority != systems.NPI),
     }
     if found.text("resourceType") == "Organization":
         said["organization"] = found.text("name")

@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from gateway.encounter.change import Answer
+from gateway.encounter.identity import Identifier
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir import systems
 from gateway.mappings.fhir.element import Element
-from gateway.mappings.fhir.parties import npi_json, npi_of
+from gateway.mappings.fhir.parties import identifier_json, npi_json, npi_of
 from gateway.mappings.fhir.query import OTHER, Choice, CitedIndicator, IssuedQuery, choices, chosen
-from gateway.mappings.fhir.source import FhirSource, Reading, logical_identifier
+from gateway.mappings.fhir.source import FhirSource, Numbers, Reading, logical_identifier
 
 QUESTION, EXPLANATION = "question", "explanation"
 """The linkIds that an answer uses."""
@@ -40,6 +41,7 @@ def questionnaire(query: IssuedQuery, base_url: str) -> dict[str, Any]:
     return {
         "resourceType": "Questionnaire",
         "id": query.number,
+        "meta": {"versionId": "1", "lastUpdated": stamp(query.asked)},
         "url": url,
         "version": version,
         "identifier": [{"system": systems.QUERY_NUMBER, "value": query.number}],
@@ -180,7 +182,15 @@ def _author(reading: Reading) -> str | None:
     return named.value if named else reference.text("reference")
 
 
-def questionnaire_response(query: IssuedQuery, base_url: str) -> dict[str, Any]:
+def encounter_identifier(query: IssuedQuery, encounter: Numbers) -> dict[str, Any]:
+    """The number by which others know the query's encounter, or else our own key."""
+    number = encounter.visit or encounter.account
+    return identifier_json(number) if number else {"system": systems.ENCOUNTER_KEY, "value": query.encounter}
+
+
+def questionnaire_response(
+    query: IssuedQuery, base_url: str, patient: Identifier | None = None, encounter: Numbers | None = None
+) -> dict[str, Any]:
     """The stored answer of a query as a QuestionnaireResponse, whichever way it came. MappingError when unanswered."""
     if query.answer is None and query.answer_option is None:
         raise MappingError("required", "QuestionnaireResponse", "the query has no answer yet")
@@ -194,11 +204,17 @@ def questionnaire_response(query: IssuedQuery, base_url: str) -> dict[str, Any]:
     written: dict[str, Any] = {
         "resourceType": "QuestionnaireResponse",
         "id": str(query.id),
+        "meta": {"versionId": "1", "lastUpdated": stamp(query.answered or query.changed)},
+        "identifier": {"system": systems.QUERY_ANSWER, "value": query.number},
         "questionnaire": canonical(query.number, base_url),
         "status": "completed",
         "authored": stamp(query.answered or query.changed),
         "item": items,
     }
+    if patient is not None:
+        written["subject"] = {"identifier": identifier_json(patient)}
+    if encounter is not None:
+        written["encounter"] = {"identifier": encounter_identifier(query, encounter)}
     if query.answered_by:
         author = query.answered_by
         is_npi = len(author) == 10 and author.isdigit()

@@ -21,12 +21,15 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.outcome import ERROR, FATAL, WARNING, Issue
+from gateway.mappings.fhir.postcheck import post_check
 from gateway.mappings.fhir.screening import screen
 
-__all__ = ["DEPTH", "Issue", "read", "screen", "validate", "write"]
+__all__ = ["DEPTH", "UNKNOWN_ELEMENT", "Issue", "read", "screen", "validate", "write"]
 
 DEPTH = 48
 """Levels of nesting: the deepest of HL7's own examples has 21."""
+
+UNKNOWN_ELEMENT = "is no element of R4 and is not used"
 
 _MAX_ISSUES = 50
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -101,8 +104,8 @@ def validate(resource: dict[str, Any]) -> list[Issue]:
     """Everything that R4 has against the resource; empty when it conforms. An element that R4 doesn't know is a
     warning: servers should not refuse it (R4, RESTful API, unknown content).
 
-    Checks structure, types, cardinality and required elements by the R4B models, and what those miss: status codes,
-    empty arrays and objects, contained resources without an id.
+    Checks structure, types, cardinality and required elements by the R4B models, and what those miss: empty arrays and
+    objects, contained resources without an id, and all that `postcheck` finds.
     """
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or _model(kind) is None:
@@ -110,9 +113,10 @@ def validate(resource: dict[str, Any]) -> list[Issue]:
     issues = [*_contained_issues(resource, kind), *_empty_issues(resource, kind)]
     if not any(issue.severity == FATAL for issue in issues):
         issues += _model_issues(resource, kind)
-    known = {issue.expression for issue in issues}
-    issues += [issue for issue in screen(resource) if issue.code == "code-invalid" and issue.expression not in known]
-    return issues[:_MAX_ISSUES]
+        known = {issue.expression for issue in issues}
+        issues += [issue for issue in post_check(resource) if issue.expression not in known]
+    # Warnings last: they are what is left out where there is too much.
+    return sorted(issues, key=lambda issue: not issue.refuses)[:_MAX_ISSUES]
 
 
 @cache
@@ -140,7 +144,7 @@ def _model_issues(resource: dict[str, Any], kind: str) -> list[Issue]:
 _SAYS: dict[str, tuple[str, str, str]] = {
     "missing": (ERROR, "required", "is required"),
     "model_field_validation.missing": (ERROR, "required", "is required"),
-    "extra_forbidden": (WARNING, "structure", "is no element of R4 and is not used"),
+    "extra_forbidden": (WARNING, "structure", UNKNOWN_ELEMENT),
     "list_type": (ERROR, "structure", "should be a list without null entries"),
     "string_type": (ERROR, "structure", "should be a string"),
     "json_invalid": (ERROR, "structure", "should be an object"),
@@ -164,7 +168,9 @@ def _issue(kind: str, item: Any) -> Issue:
     choice = _CHOICE.match(item["msg"])
     if choice is not None:
         code, text = "required", f"should have one of {choice[1].replace(chr(39), '')}, and only one"
-    return Issue(severity, code, _expression(kind, item["loc"]), text)
+    # The models say `root` of an object where they found none: no element of R4 is called so.
+    place = tuple(part for part in item["loc"] if part != "root")
+    return Issue(severity, code, _expression(kind, place), text)
 
 
 def _expression(kind: str, place: tuple[int | str, ...]) -> str:
@@ -200,5 +206,7 @@ def _empty_issues(value: dict[str, Any], path: str) -> Iterator[Issue]:
             yield from _empty_issues(inner, where)
         elif isinstance(inner, list):
             for index, item in enumerate(inner):
-                if isinstance(item, dict):
+                if item in ("", [], {}):
+                    yield Issue(ERROR, "structure", f"{where}[{index}]", "is empty: leave it out instead")
+                elif isinstance(item, dict):
                     yield from _empty_issues(item, f"{where}[{index}]")

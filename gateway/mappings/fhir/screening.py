@@ -1,5 +1,7 @@
 """The quick check before a resource is acknowledged: its type is taken, what R4 requires is there, its status is a
-status, and the encounter it speaks of can be found. About 10 us; the whole validation follows off the hot path.
+status. About 10 us; the whole validation follows off the hot path.
+
+One that names no encounter is a resource all the same: it is taken with a warning, and set aside when it is processed.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.mappings.fhir import systems
-from gateway.mappings.fhir.outcome import ERROR, FATAL, Issue
+from gateway.mappings.fhir.outcome import ERROR, FATAL, WARNING, Issue
 
 _WORDS: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
 
@@ -94,6 +96,17 @@ _SCREENS: Mapping[str, _Screen] = {
         codes=(("status", systems.TASK_STATUS), ("intent", systems.TASK_INTENT)),
     ),
     "Bundle": _Screen(required=(("type", str), ("entry", list)), takes=(("type", systems.BUNDLE_TYPE),)),
+    "Patient": _Screen(),
+    "Coverage": _Screen(required=(("status", str), ("beneficiary", dict), ("payor", list))),
+    "Condition": _Screen(required=(("subject", dict),)),
+    "Procedure": _Screen(required=(("status", str), ("subject", dict))),
+    "Practitioner": _Screen(),
+    "PractitionerRole": _Screen(),
+    "Organization": _Screen(),
+    "Location": _Screen(),
+    "Account": _Screen(required=(("status", str),)),
+    "RelatedPerson": _Screen(required=(("patient", dict),)),
+    "Binary": _Screen(required=(("contentType", str),)),
 }
 
 TAKEN = frozenset(_SCREENS)
@@ -101,7 +114,7 @@ TAKEN = frozenset(_SCREENS)
 
 
 def screen(resource: dict[str, Any]) -> list[Issue]:
-    """What stands against acknowledging the resource; empty when nothing does."""
+    """What stands against acknowledging the resource, and what to warn of; empty when nothing does."""
     kind = resource.get("resourceType")
     if not isinstance(kind, str):
         return [Issue(FATAL, "structure", "resourceType", "is required")]
@@ -124,5 +137,5 @@ def screen(resource: dict[str, Any]) -> list[Issue]:
         if isinstance(value, str) and value and value not in taken:
             issues.append(Issue(ERROR, "not-supported", f"{kind}.{name}", "is not taken here"))
     if rules.names_encounter is not None and not rules.names_encounter(resource):
-        issues.append(Issue(ERROR, "required", rules.where, rules.remedy))
+        issues.append(Issue(WARNING, "required", rules.where, rules.remedy))
     return issues

@@ -6,6 +6,7 @@ import re
 
 from gateway.encounter.model import (
     CodeSystem,
+    DiagnosisUse,
     DocumentKind,
     EncounterClass,
     ProviderRole,
@@ -46,11 +47,14 @@ SDC = "http://hl7.org/fhir/uv/sdc/CodeSystem/temp"
 OWN = "urn:x-coding-review-gateway:"
 QUERY_NUMBER = OWN + "query"
 QUERY_CHOICE = OWN + "query-choice"
+QUERY_ANSWER = OWN + "query-answer"
 ACTOR = OWN + "actor"
 ENCOUNTER_KEY = OWN + "encounter"
 CLAIM_NUMBER = OWN + "claim"
 CLAIM_VERSION = OWN + "claim-version"
 AUDIT_ACTION = OWN + "audit-action"
+ATTACHMENT = OWN + "attachment"
+"""Why the content of an attachment is not here."""
 
 CODE_SYSTEM: dict[CodeSystem, str] = {
     CodeSystem.ICD10CM: "http://hl7.org/fhir/sid/icd-10-cm",
@@ -154,7 +158,36 @@ CARE_TEAM_WRITTEN: dict[ProviderRole, tuple[str, str] | None] = {
     ProviderRole.SUPERVISING: (CARE_TEAM_ROLE, "supervisor"),
 }
 
-PRESENT_ON_ADMISSION = {code: code.upper() for code in "ynuwYNUW"}
+PRESENT_ON_ADMISSION = {code: code.upper() for code in "ynuwYNUW1"}
+
+ADMISSION_EXTENSION = "http://hl7.org/fhir/us/qicore/StructureDefinition/qicore-encounter-diagnosisPresentOnAdmission"
+"""QI-Core: on Encounter.diagnosis, or on the Condition itself."""
+ITEM_TRACE_EXTENSION = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/extension-itemTraceNumber"
+"""Da Vinci PAS: a line's own number, on Claim.item. It is what FT1-2 says of the same charge."""
+
+ENCOUNTER_DIAGNOSIS = "encounter-diagnosis"
+"""Condition.category of what was diagnosed in a visit, and not only recorded in it."""
+DIAGNOSIS_ROLE: dict[str, DiagnosisUse | None] = {
+    "AD": DiagnosisUse.ADMITTING,
+    "DD": DiagnosisUse.WORKING,
+    "CM": DiagnosisUse.WORKING,
+    "pre-op": DiagnosisUse.WORKING,
+    "post-op": DiagnosisUse.WORKING,
+    "billing": DiagnosisUse.WORKING,
+    "CC": None,
+}
+"""Encounter.diagnosis.use. A chief complaint (CC) is no diagnosis; final codes come by Claims."""
+
+NO_DIAGNOSIS = frozenset({"refuted", "entered-in-error"})
+"""Condition.verificationStatus of what is none, after all."""
+NOT_DONE = frozenset({"preparation", "not-done", "entered-in-error", "stopped", "on-hold", "unknown"})
+"""Procedure.status of what was not carried out, or not yet."""
+
+PERFORMER: dict[tuple[str, str], ProviderRole] = {
+    ("http://snomed.info/sct", "304292004"): ProviderRole.OPERATING,
+    (PARTICIPATION, "PPRF"): ProviderRole.RENDERING,
+}
+"""Procedure.performer.function: the surgeon, and the primary performer. Others have no part in a claim."""
 
 DISPOSITION: dict[tuple[str, str], str] = {
     (TERMINOLOGY + "discharge-disposition", "aadvice"): "07",
@@ -177,6 +210,20 @@ RELATIONSHIP: dict[str, str] = {
     "injured": "other",
 }
 """The patient's relationship to the subscriber. `common` is a common-law spouse."""
+
+ROLE_RELATIONSHIP: dict[str, str] = {
+    "ONESELF": "self",
+    "SPS": "spouse",
+    "HUSB": "spouse",
+    "WIFE": "spouse",
+    "CHILD": "child",
+    "SON": "child",
+    "DAU": "child",
+    "PRN": "child",
+    "FTH": "child",
+    "MTH": "child",
+}
+"""RelatedPerson.relationship (v3-RoleCode) of a guarantor, as table 0063 is read; any other code is `other`."""
 
 PLACE_OF_SERVICE_READ = frozenset({PLACE_OF_SERVICE, TERMINOLOGY + "ex-serviceplace"})
 

@@ -16,10 +16,20 @@ from gateway.mappings.fhir import systems
 from gateway.mappings.fhir.element import Element
 from gateway.mappings.fhir.parties import concept, identifier_json, npi_json
 from gateway.mappings.fhir.query import Choice, IssuedQuery
-from gateway.mappings.fhir.questionnaire import answer_value, canonical, response_answer, settled, stamp
+from gateway.mappings.fhir.questionnaire import (
+    answer_value,
+    canonical,
+    encounter_identifier,
+    response_answer,
+    settled,
+    stamp,
+)
 from gateway.mappings.fhir.source import FhirSource, Numbers, Reading, logical_identifier
 
 _PROFILE = "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-task-data-request"
+
+TASK_CODE = "data-request-questionnaire"
+"""What all our Tasks ask for (CDex)."""
 
 _BUSINESS_STATUS = {
     "draft": "Not yet asked",
@@ -55,9 +65,9 @@ def task_resource(
         "status": str(query.status),
         "intent": "order",
         "priority": "urgent" if query.reminders else "routine",
-        "code": concept(systems.CDEX, "data-request-questionnaire"),
+        "code": concept(systems.CDEX, TASK_CODE),
         "description": query.draft.title,
-        "encounter": {"identifier": _encounter_identifier(query, encounter)},
+        "encounter": {"identifier": encounter_identifier(query, encounter)},
         "authoredOn": stamp(query.asked),
         "lastModified": stamp(modified),
         "requester": {"identifier": {"system": systems.ACTOR, "value": query.asked_by}},
@@ -82,11 +92,6 @@ def task_resource(
         response = {"reference": f"QuestionnaireResponse/{query.id}"}
         task["output"] = [{"type": concept(systems.SDC, "questionnaire-response"), "valueReference": response}]
     return task
-
-
-def _encounter_identifier(query: IssuedQuery, encounter: Numbers) -> dict[str, Any]:
-    number = encounter.visit or encounter.account
-    return identifier_json(number) if number else {"system": systems.ENCOUNTER_KEY, "value": query.encounter}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 
 from gateway.encounter.change import Items, Places
 from gateway.encounter.credits import COMPARED
-from gateway.encounter.model import Charge, ChargeKind
+from gateway.encounter.model import Charge, ChargeKind, CodeSystem
 from gateway.mappings.hl7v2.actions import listed
 from gateway.mappings.hl7v2.coded import CodedParts
-from gateway.mappings.hl7v2.codes import Code, Pointers, unknown_system
+from gateway.mappings.hl7v2.codes import CHARGE, Code, Pointers, unknown_system
 from gateway.mappings.hl7v2.diagnoses import DiagnosisList
 from gateway.mappings.hl7v2.dialect import CHARGE_CODES, ChargeCode
 from gateway.mappings.hl7v2.mapped import FeedProfile
@@ -57,6 +57,7 @@ class ChargeList:
         self._procedures = coded.done
         self._plan = source.dialect.plans["charges"]
         self._pointed = self._plan.place("diagnoses")
+        self._systems = source.dialect.lookups["procedure_system"]
         self._ids: set[str] = set()
         self._digest = ""
         self.places: list[Places] = []
@@ -132,7 +133,9 @@ class ChargeList:
         return self._digest
 
     def _code(self, values: Values, number: int, span: Span, mask: int) -> int:
-        chosen = values.pop("code", None)
+        chosen, beside = values.pop("code", None), values.pop("system", None)
+        if isinstance(chosen, Code) and chosen.system is None:
+            chosen = self._of_system(chosen, beside, values, number)
         local = values.get("local_code")
         if isinstance(chosen, Code):
             values["code"], values["system"] = chosen
@@ -149,15 +152,28 @@ class ChargeList:
             self._unmapped(local if isinstance(local, str) else None, number, span)
         return mask
 
+    def _of_system(self, chosen: Code, beside: object, values: Values, number: int) -> Code | None:
+        """A code that says no system itself: of the one that the dialect says. One that charges are not billed by makes
+        it a local code. Where nothing says any, its form decides; but not against the dialect's charge_codes.
+        """
+        found = chosen.named(beside, self._systems, CHARGE)
+        if found.system is CodeSystem.LOCAL:
+            values.setdefault("local_code", chosen.code)
+            return None
+        known = self._source.dialect.charge_codes.get(chosen.code) if found.system is None else None
+        if known is not None and known.code != chosen.code:
+            text = "says no system: by its form it is billable as it stands, by charge_codes it means another code"
+            self._problem("charge-code-ambiguous", number, "code", text)
+        return found
+
     def _unmapped(self, local: str | None, number: int, span: Span) -> None:
         """Report a charge without a billable code, and which of the sender's codes could be mapped to mend it."""
         said = "no code" if local is None else "no code of a system that charges are billed by"
         text = f"the charge has {said}; map it in the dialect's charge_codes or mend it at its source"
         reading, where = self._reading, f"FT1[{number}]-{self._plan.place('code')}"
         reading.problem("charge-unmapped", where, text, table=CHARGE_CODES, value=local)
-        systems = self._source.dialect.lookups["procedure_system"]
         for place, raw, at in self._plan.texts(reading, "code", span):
-            name = unknown_system(reading, raw, at, systems)
+            name = unknown_system(reading, raw, at, self._systems)
             if name is not None:
                 text = "the name of the code's system is not in the dialect's table procedure_system"
                 where = f"FT1[{number}]-{place}"

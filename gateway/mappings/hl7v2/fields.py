@@ -101,7 +101,9 @@ UNREMEMBERED = frozenset(
 
 TOGETHER: dict[str, tuple[frozenset[str], ...]] = {
     "charges": (
-        frozenset({"kind", "code", "local_code", "modifiers", "units", "amount", "unit_amount", "revenue_code"}),
+        frozenset(
+            {"kind", "code", "system", "local_code", "modifiers", "units", "amount", "unit_amount", "revenue_code"}
+        ),
         frozenset({"start", "end", "diagnoses", "rendering", "ordering", "supervising", "place_of_service"}),
     )
 }
@@ -198,6 +200,7 @@ GROUPS: dict[str, Group] = {
             "id": TEXT,
             "kind": Single(table="transaction"),
             "code": Coded(codes.charged, "procedure_system", codes.CHARGE),
+            "system": Single(names="procedure_system"),
             "local_code": TEXT,
             "modifiers": MODIFIERS,
             "units": NUMBER,
@@ -231,11 +234,19 @@ GROUPS: dict[str, Group] = {
     "coding": Group({"coder": TEXT, "encoder": TEXT, "coded": INSTANT, "drg": CODE}),
 }
 
+FILINGS = frozenset(
+    {
+        "11", "12", "13", "14", "15", "16", "17", "AM", "BL", "CH", "CI", "DS", "FI", "HM", "LM", "MA", "MB", "MC",
+        "OF", "TV", "VA", "WC", "ZZ",
+    }
+)  # fmt: skip
+"""Claim filing indicators, what kind of insurance pays (005010X222A1 and 005010X223A2, SBR09)."""
+
 TABLES: dict[str, type[StrEnum] | frozenset[str] | None] = {
     "sex": frozenset("FMU"),
     "encounter_class": EncounterClass,
     "relationship": frozenset({"self", "spouse", "child", "other"}),
-    "filing": None,
+    "filing": FILINGS,
     "diagnosis_use": DiagnosisUse,
     "diagnosis_system": CodeSystem,
     "procedure_system": CodeSystem,

@@ -120,15 +120,16 @@ class _Pairing:
     def pairs(self) -> Iterator[Merge]:
         kind = self._rule.kind
         type = _TYPES.get(kind)
-        retired, surviving = self._numbers(self._rule.retired, type), self._numbers(self._rule.surviving, type)
+        retired, _ = self._numbers(self._rule.retired, type)
+        surviving, place = self._numbers(self._rule.surviving, type)
         if not retired or not surviving:
             if not self._rule.optional:
                 where = self._where if not retired else self._written(self._rule.surviving)
                 raise MappingError("merge-incomplete", where, "one of the two numbers of the pair is missing")
             return
-        subject = self._subject()
+        subject, moved = self._subject()
         for old, new in self._matched(retired, surviving):
-            yield Merge(kind, old, new, subject=subject, where=self._where)
+            yield Merge(kind, old, new, subject=subject, where=self._where, survives_at=place, subject_at=moved)
 
     def _matched(self, retired: list[Identifier], surviving: list[Identifier]) -> list[tuple[Identifier, Identifier]]:
         if all(survives(old, surviving) for old in retired):
@@ -143,33 +144,41 @@ class _Pairing:
             raise MappingError("merge-unmatched", self._where, text)
         return pairs
 
-    def _subject(self) -> Identifier | None:
-        """What is moved. MappingError when it is not said, or when MRG calls it something else."""
+    def _subject(self) -> tuple[Identifier | None, str]:
+        """What is moved, and its place. MappingError when it is not said, or when MRG calls it something else."""
         kind = self._rule.kind
         if self._rule.subject is None:
-            return None
-        said = self._numbers(self._rule.subject, _SUBJECT_TYPES[kind])
-        before = self._numbers(_SUBJECTS[kind], _SUBJECT_TYPES[kind])
+            return None, ""
+        said, place = self._numbers(self._rule.subject, _SUBJECT_TYPES[kind])
+        before, old_place = self._numbers(_SUBJECTS[kind], _SUBJECT_TYPES[kind])
         subject = next(iter(said or before), None)
         if subject is None:
             raise MappingError("move-unknown", self._named(_SUBJECTS[kind]), "the message does not say what it moves")
         if said and before and said[0].value != before[0].value:
             text = "what is moved has another number after it than before: send its merge in a message of its own"
             raise MappingError("move-unclear", self._named(_SUBJECTS[kind]), text)
-        return subject
+        return subject, place if said else old_place
 
-    def _numbers(self, place: Side | str, type: str | None) -> list[Identifier]:
-        """The numbers at the first path of `place` that says any."""
+    def _numbers(self, place: Side | str, type: str | None) -> tuple[list[Identifier], str]:
+        """The numbers at the first path of `place` that says any, and that path."""
         for path in self._paths(place):
             position = self._group.positions.get(path.segment)
             fields = self._reading.message.fields(position) if position is not None else []
             raw = fields[path.field] if len(fields) > path.field else ""
             found = _read(type)(self._reading, raw, At(component=path.component - 1)) if raw else None
             if isinstance(found, tuple):
-                return list(found)
+                return list(found), self._at(path)
             if isinstance(found, Identifier):
-                return [found]
-        return []
+                return [found], self._at(path)
+        return [], ""
+
+    def _at(self, path: Path) -> str:
+        """The place as it stands in the message: which of several segments of the kind it is."""
+        positions = self._reading.message.positions(path.segment)
+        if len(positions) == 1:
+            return path.text
+        number = positions.index(self._group.positions[path.segment]) + 1
+        return f"{path.segment}[{number}]-{path.text.partition('-')[2]}"
 
     def _paths(self, place: Side | str) -> list[Path]:
         if isinstance(place, str):

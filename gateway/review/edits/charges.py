@@ -32,6 +32,12 @@ UNMAPPED = Rule(
     fixed=True,
 )
 CODE_FORM = Rule("charge-code-form", Severity.ERROR, _FORMS, "Correct the code: no CPT or HCPCS code has this form.")
+SYSTEM_UNSAID = Rule(
+    "charge-code-system-unsaid",
+    Severity.INFORMATION,
+    _FORMS,
+    "Say fields.charges.system in the feed's dialect, as {value: C4}, or have the sender say it beside the code.",
+)
 MODIFIER_FORM = Rule("charge-modifier-form", Severity.ERROR, _FORMS, "Correct the modifier: two digits or capitals.")
 MODIFIER_COUNT = Rule("charge-modifier-count", Severity.ERROR, _SV, "Leave at most four modifiers on the line.")
 REVENUE_FORM = Rule(
@@ -64,6 +70,7 @@ DUPLICATE = Rule(
 RULES = (
     UNMAPPED,
     CODE_FORM,
+    SYSTEM_UNSAID,
     MODIFIER_FORM,
     MODIFIER_COUNT,
     REVENUE_FORM,
@@ -83,6 +90,7 @@ COUNTED_IN_TENTHS = frozenset({"A0425", "A0435", "A0436"})
 """Ambulance mileage: the codes whose units may have a tenth (CMS claims manual, chapter 15, 30.1.2)."""
 NOT_A_REPEAT = frozenset({"59", "76", "77", "91", "XE", "XP", "XS", "XU"})
 _MAX_MODIFIERS = 4
+_MOST_TOLD = 10
 _CENT = Decimal("0.01")
 
 
@@ -97,6 +105,7 @@ def check(encounter: Encounter, context: EditContext) -> Iterator[Finding]:
             finding = test(place, context)
             if finding is not None:
                 yield finding
+    yield from _systems_unsaid(lines)
     yield from _duplicates(lines)
     yield from _credits(encounter)
 
@@ -203,6 +212,14 @@ _LINE_TESTS = (_code, _modifiers, _modifier_count, _revenue_code, _place_of_serv
 def _whole_cents(amount: Decimal) -> bool:
     """Most are written in cents; others (1.500, 1E+3) are compared."""
     return amount.same_quantum(_CENT) or amount == round(amount, 2)
+
+
+def _systems_unsaid(lines: tuple[Standing, ...]) -> Iterator[Finding]:
+    """Once for all lines: it is the feed that says no system, and its every code."""
+    codes = dict.fromkeys(charge.code for _, charge, _ in lines if charge.system is None and charge.code is not None)
+    if codes:
+        text = f"Nothing says of which system {', '.join(list(codes)[:_MOST_TOLD])} are: their form alone decided."
+        yield SYSTEM_UNSAID.finding("charges", text, evidence=tuple(codes)[:_MOST_TOLD])
 
 
 def _duplicates(lines: tuple[Standing, ...]) -> Iterator[Finding]:

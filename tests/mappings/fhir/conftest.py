@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.encounter.identity import Identifier
 from gateway.mappings.fhir.resource import read
-from gateway.mappings.fhir.source import FhirSource, Numbers
+from gateway.mappings.fhir.source import FhirSource
 from gateway.review.model import Indicator, Option, Query, QueryDraft, QueryKind
 
 Load = Callable[[str], dict[str, Any]]
@@ -50,12 +49,10 @@ def query() -> Query:
 
 @pytest.fixture
 def source(query: Query) -> FhirSource:
-    account = Identifier(value="A-9001", authority="AUTH", type="AN")
     return FhirSource(
         feed="ehr",
         facility="MAIN",
         authority="AUTH",
         zone=ZoneInfo("America/Chicago"),
-        references={"Encounter/enc-1": Numbers(account=account)},
         queries={query.number: query},
     )

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from fhir_known import map_resource
 
 from gateway.encounter.change import Change
 from gateway.encounter.identity import EncounterKey
@@ -16,7 +17,6 @@ from gateway.encounter.model import (
     DocumentStatus,
 )
 from gateway.mappings.errors import MappingError
-from gateway.mappings.fhir.mapping import map_resource
 from gateway.mappings.fhir.source import FhirSource
 
 Load = Callable[[str], dict[str, Any]]

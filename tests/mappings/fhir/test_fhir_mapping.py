@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from fhir_known import map_resource
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,10 +28,11 @@ from gateway.encounter.model import (
     VisitStatus,
 )
 from gateway.mappings.errors import MappingError, Unused
-from gateway.mappings.fhir.bundle import unbundle
-from gateway.mappings.fhir.mapping import map_resource, query_numbers, references, resource_numbers
+from gateway.mappings.fhir.drawing import followed
+from gateway.mappings.fhir.mapping import query_numbers
 from gateway.mappings.fhir.questionnaire import questionnaire_response
 from gateway.mappings.fhir.resource import read, screen, validate
+from gateway.mappings.fhir.search_values import search_values
 from gateway.mappings.fhir.source import FhirSource, Numbers
 from gateway.mappings.fhir.task import task_resource
 
@@ -54,7 +56,8 @@ def mapped(resource: dict[str, Any], source: FhirSource) -> Change:
 def test_an_encounter(load: Load, source: FhirSource) -> None:
     change = mapped(load("encounter"), source)
     assert change.key == KEY
-    assert change.identifiers == (ACCOUNT, VISIT)
+    medical_record = Identifier(value="MRN-7001", authority="urn:oid:2.999.1", type="MR")
+    assert change.identifiers == (ACCOUNT, VISIT, medical_record)
     assert change.problems == ()
     visit = change.visit
     assert visit is not None
@@ -70,7 +73,7 @@ def test_an_encounter(load: Load, source: FhirSource) -> None:
     assert patient.name is not None
     assert (patient.name.family, patient.name.given, patient.name.middle) == ("Testcase", "Ada", "Q")
     assert (patient.birth_date, patient.sex, patient.phone) == (date(1961, 4, 9), "F", "217-555-0111")
-    assert patient.identifiers == (Identifier(value="MRN-7001", authority="urn:oid:2.999.1", type="MR"),)
+    assert patient.identifiers == (medical_record,)
     assert change.providers is not None
     assert {p.role: p.npi for p in change.providers} == {
         ProviderRole.ATTENDING: "1234567893",
@@ -127,12 +130,11 @@ def test_a_problem_ends_when_the_encounter_is_said_again_well(load: Load, source
     assert apply(after, mapped(load("encounter"), source)).problems == ()
 
 
-def test_numbers_of_a_kept_encounter_and_references(load: Load, source: FhirSource) -> None:
-    assert resource_numbers(load("encounter"), source) == Numbers(ACCOUNT, VISIT)
-    assert references(load("document-reference")) == ["Encounter/enc-1"]
-    assert references(load("encounter")) == []
+def test_what_a_resource_refers_to(load: Load) -> None:
+    assert followed(load("document-reference"), main=True) == ["Encounter/enc-1"]
+    assert followed(load("encounter"), main=True) == []
     encounter = load("encounter") | {"account": [{"reference": "Account/9/_history/3"}]}
-    assert references(encounter) == ["Account/9"]
+    assert followed(encounter, main=True) == ["Account/9"]
 
 
 # ---- Claim
@@ -244,7 +246,7 @@ def test_what_a_claim_says_badly_becomes_problems(load: Load, source: FhirSource
         ("currency", "Claim.item[0].net", "CLM%2F1/1"),
         ("pointer", "Claim.item[0].diagnosisSequence", "CLM%2F1/1"),
         ("value-unreadable", "Claim.item[1].servicedPeriod.start", "CLM%2F1/2"),
-        ("code-system", "Claim.diagnosis[0]", "CLM%2F1/dx1"),
+        ("code-system", "Claim.diagnosis[0]", "final-E11.65"),
         ("total", "Claim.total", "CLM%2F1/"),
     }
     mended = apply(apply(None, change), mapped(load("claim-professional"), source))
@@ -447,8 +449,8 @@ def test_no_mutation_raises_anything_but_a_mapping_error(
     validate(resource)
     for use in (
         lambda: map_resource(resource, source, 7),
-        lambda: references(resource),
+        lambda: followed(resource, main=True),
         lambda: query_numbers(resource),
-        lambda: unbundle({"resourceType": "Bundle", "type": "batch", "entry": [{"resource": resource}]}),
+        lambda: search_values(resource),
     ):
         outcome(use)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fhir_known import map_resource
 
 from gateway.encounter.change import Change
 from gateway.mappings.fhir import systems
 from gateway.mappings.fhir.communication import communication_resource
-from gateway.mappings.fhir.mapping import map_resource
 from gateway.mappings.fhir.questionnaire import questionnaire
 from gateway.mappings.fhir.source import FhirSource, Numbers
 from gateway.mappings.fhir.task import task_resource

@@ -152,7 +152,7 @@ def test_hostile_resources_are_refused_not_crashed_on(resource: dict[str, object
         ("claim-professional", {"insurance": None}, ("required", "Claim.insurance")),
         ("document-reference", {"context": {}}, ("required", "DocumentReference.context.encounter")),
         ("document-reference", {"docStatus": "done"}, ("code-invalid", "DocumentReference.docStatus")),
-        ("encounter", {"resourceType": "Patient"}, ("not-supported", "resourceType")),
+        ("encounter", {"resourceType": "Observation"}, ("not-supported", "resourceType")),
     ],
 )
 def test_screening(load: Load, name: str, change: dict[str, object], expected: tuple[str, str]) -> None:
@@ -191,7 +191,7 @@ def test_hl7s_own_examples_validate(shared_data: Path) -> None:
     "diagnosis",
     [
         {"sequence": 1},
-        {"sequence": 1, "diagnosisCodeableConcept": {"text": "x"}, "diagnosisReference": {"reference": "#c"}},
+        {"sequence": 1, "diagnosisCodeableConcept": {"text": "x"}, "diagnosisReference": {"reference": "Condition/c"}},
     ],
 )
 def test_a_choice_of_none_or_several_names_what_to_choose_from(load: Load, diagnosis: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from gateway.mappings.hl7v2.mapping import FeedProfile, Mapped, map_message
 
 Says = Callable[..., Change]
 Maps = Callable[..., Mapped]
+Site = Callable[[str], FeedProfile]
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +32,17 @@ def epic(dialects: dict[str, Dialect]) -> FeedProfile:
 @pytest.fixture
 def base(dialects: dict[str, Dialect]) -> FeedProfile:
     return FeedProfile("encoder", "MAIN", ZoneInfo("America/Chicago"), dialects["base"])
+
+
+@pytest.fixture
+def site(base: FeedProfile, tmp_path: Path) -> Site:
+    """The feed with a dialect of its own that extends base."""
+
+    def profile(text: str) -> FeedProfile:
+        (tmp_path / "site.yaml").write_text(f"extends: base\n{text}")
+        return replace(base, dialect=load_dialects(tmp_path)["site"])
+
+    return profile
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -17,20 +16,7 @@ from gateway.mappings.hl7v2.dialect import Dialect, DialectError, load_dialects
 from gateway.mappings.hl7v2.mapping import FeedProfile
 
 if TYPE_CHECKING:
-    from tests.mappings.hl7v2.conftest import Says
-
-Site = Callable[[str], FeedProfile]
-
-
-@pytest.fixture
-def site(base: FeedProfile, tmp_path: Path) -> Site:
-    """The feed with a dialect of its own that extends base."""
-
-    def profile(text: str) -> FeedProfile:
-        (tmp_path / "site.yaml").write_text(f"extends: base\n{text}")
-        return replace(base, dialect=load_dialects(tmp_path)["site"])
-
-    return profile
+    from tests.mappings.hl7v2.conftest import Says, Site
 
 
 def charges(change: Change) -> tuple[Charge, ...]:
@@ -254,8 +240,36 @@ def test_which_of_the_senders_codes_mean_a_value(base: FeedProfile) -> None:
     assert dialect.sources("diagnosis_use", "final") == ("F",)
     assert dialect.sources("charge_codes", "99999") == ()
     assert dialect.meanings("sex") == ("F", "M", "U")
-    assert dialect.meanings("filing") is None
+    assert "MB" in (dialect.meanings("filing") or ())
+    with pytest.raises(ValueError, match="not a value of filing"):
+        dialect.with_tables({"filing": {"MCRB": "Medicare"}})
     assert "charge_codes" in dialect.table_names
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "expected"),
+    [
+        ("", "99213", ("99213", None, None)),
+        ("    system: {value: C4}\n", "99213", ("99213", "cpt", None)),
+        ("    system: FT1-26\n", "99213||HCPCS", ("99213", None, None)),
+        ("    system: ZFT-1\n", "99213", ("99213", "hcpcs", None)),
+        ("    system: {value: I10}\n", "99213", (None, None, "99213")),
+        ("    system: {value: C4}\n", "99213^^HCPCS", ("99213", "hcpcs", None)),
+    ],
+)
+def test_the_system_of_a_code_that_says_none(
+    says: Says, site: Site, system: str, code: str, expected: tuple[str | None, str | None, str | None]
+) -> None:
+    source = site(f"fields:\n  charges:\n    code: FT1-25\n{system}tables:\n  procedure_system: {{I10: icd-10-pcs}}\n")
+    [charge] = charges(says(ft1(f25=code), "ZFT|HCPCS", source=source))
+    assert (charge.code, charge.system, charge.local_code) == expected
+
+
+def test_a_code_that_the_charge_table_means_otherwise_is_told(says: Says, site: Site) -> None:
+    source = site("charge_codes: {'71045': {code: '71046', system: cpt}}\n")
+    change = says(ft1(f25="71045"), source=source)
+    assert [problem.rule for problem in change.problems] == ["charge-code-ambiguous"]
+    assert [problem.rule for problem in says(ft1(f25="71045^^C4"), source=source).problems] == []
 
 
 def test_what_the_analyst_maps_in_a_table_of_its_own(says: Says, site: Site) -> None:

@@ -106,6 +106,23 @@ def test_visits_move_to_another_account(maps: Maps) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("event", "places"),
+    [
+        ("A40", [("MRG[1]-1", "PID-3", "")]),
+        ("A35", [("MRG[1]-3", "PID-18", "")]),
+        ("A44", [("MRG[1]-1", "PID-3", "PID-18")]),
+        ("A51", [("MRG[1]-6", "PV1-50", "")]),
+    ],
+)
+def test_every_number_of_a_pair_has_its_place(maps: Maps, event: str, places: list[tuple[str, str, str]]) -> None:
+    before = "A1" if event == "A44" else "A0"
+    found = merges(
+        maps(f"ADT^{event}", pid("P2^^^H^MR", "A1"), f"MRG|P1^^^H^MR||{before}||V1|X1", pv1("V2", "X2"))
+    ).pairs
+    assert [(pair.where, pair.survives_at, pair.subject_at) for pair in found] == places
+
+
 def test_several_patients_are_merged_in_one_message(maps: Maps) -> None:
     mapped = maps("ADT^A40", pid("P2^^^H"), "MRG|P1^^^H", pid("P4^^^H"), "MRG|P3^^^H", pid("P4^^^H"), "MRG|P3^^^H")
     assert pairs(mapped) == [(PATIENT, "P1", "P2", None, "MRG[1]-1"), (PATIENT, "P3", "P4", None, "MRG[2]-1")]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,24 +10,10 @@ import pytest
 from gateway.encounter.apply import apply
 from gateway.encounter.change import Change
 from gateway.encounter.model import Charge, ChargeKind, CodeSystem, ProviderRole
-from gateway.mappings.hl7v2.dialect import load_dialects
-from gateway.mappings.hl7v2.mapping import FeedProfile, MappingError
+from gateway.mappings.hl7v2.mapping import MappingError
 
 if TYPE_CHECKING:
-    from tests.mappings.hl7v2.conftest import Maps, Says
-
-Site = Callable[[str], FeedProfile]
-
-
-@pytest.fixture
-def site(base: FeedProfile, tmp_path: Path) -> Site:
-    """The feed with a dialect of its own."""
-
-    def profile(text: str) -> FeedProfile:
-        (tmp_path / "site.yaml").write_text(f"extends: base\n{text}")
-        return replace(base, dialect=load_dialects(tmp_path)["site"])
-
-    return profile
+    from tests.mappings.hl7v2.conftest import Maps, Says, Site
 
 
 def ft1(**fields: str) -> str:

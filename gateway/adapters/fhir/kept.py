@@ -1,0 +1,78 @@
+"""A resource that a client has written, as it is told: what was acknowledged, and what is read back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from gateway.adapters.fhir.outcomes import etag
+from gateway.mappings.fhir.resource import read, write
+from gateway.message import Message
+from gateway.store.interface import ResourceVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What was acknowledged: the same for a retransmission as for the first time."""
+
+    status: int
+    type: str
+    id: str
+    version: int
+    written: datetime
+
+    @property
+    def name(self) -> str:
+        return f"{self.type}/{self.id}"
+
+    @property
+    def location(self) -> str:
+        """The version's address below the base: `Claim/7/_history/1`."""
+        return f"{self.name}/_history/{self.version}"
+
+    def told(self) -> dict[str, Any]:
+        """The version in the response of a Bundle's entry."""
+        return {"etag": etag(self.version), "lastModified": self.written.isoformat(timespec="milliseconds")}
+
+    def to_reply(self) -> bytes:
+        """The form that is kept with the message."""
+        return orjson.dumps([self.status, self.type, self.id, self.version, self.written.isoformat()])
+
+    @classmethod
+    def from_reply(cls, reply: bytes) -> Accepted:
+        """What `to_reply` wrote."""
+        status, type_, id_, version, written = orjson.loads(reply)
+        return cls(status, type_, id_, version, datetime.fromisoformat(written))
+
+    @classmethod
+    def standing(cls, version: ResourceVersion) -> Accepted:
+        """What stands already."""
+        return cls(200, version.type, version.id, version.version, version.written)
+
+
+def numbered(body: dict[str, Any], accepted: Accepted) -> dict[str, Any]:
+    """The resource with the id, version and time that the gateway gave it. What else it holds is as it came."""
+    meta = body.get("meta")
+    written = accepted.written.isoformat(timespec="milliseconds")
+    said = {"versionId": str(accepted.version), "lastUpdated": written}
+    return {**body, "id": accepted.id, "meta": {**(meta if isinstance(meta, dict) else {}), **said}}
+
+
+def representation(payload: bytes, body: dict[str, Any], accepted: Accepted) -> bytes:
+    """`numbered`, as JSON. The bytes that came are repeated, not written anew, when they say nothing of the version."""
+    if "meta" in body or body.get("id") not in (None, accepted.id):
+        return write(numbered(read(payload), accepted))
+    said = numbered({}, accepted)
+    if "id" in body:
+        del said["id"]
+    return orjson.dumps(said)[:-1] + b"," + payload.lstrip()[1:]
+
+
+def content(version: ResourceVersion, message: Message | None) -> dict[str, Any] | None:
+    """The resource of a version, from the message that holds it; None when its bytes are no longer kept."""
+    if message is None or not message.payload:
+        return None
+    return numbered(read(message.payload), Accepted.standing(version))

@@ -1,0 +1,213 @@
+"""Transactions and batches over HTTP: all or nothing, references between entries, every kind of entry."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from kept_world import Kept, door
+from test_fhir_submission import encounter, issue_of
+
+from gateway.mappings.fhir.resource import validate
+from gateway.store.interface import StoreFault
+
+ANN = "urn:uuid:6f1b1c9e-0000-4000-8000-000000000001"
+VISIT = "urn:uuid:6f1b1c9e-0000-4000-8000-000000000002"
+REQUEST = {"X-Request-Id": "request-0001"}
+
+
+def entry(method: str, url: str, resource: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    full_url = {"fullUrl": more.pop("fullUrl")} if "fullUrl" in more else {}
+    brought = {"resource": resource} if resource is not None else {}
+    return {**full_url, **brought, "request": {"method": method, "url": url, **more}}
+
+
+def bundle(kind: str, *entries: Any) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+PATIENT = entry("POST", "Patient", {"resourceType": "Patient", "gender": "female"}, fullUrl=ANN)
+
+
+def root(client: httpx.AsyncClient) -> str:
+    """The address of the facade itself, without a slash behind it."""
+    return str(client.base_url).rstrip("/")
+
+
+def document(**more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "content": [{"attachment": {"url": "Binary/note"}}],
+        "subject": {"reference": ANN},
+        "context": {"encounter": [{"reference": VISIT}]},
+        **more,
+    }
+
+
+def statuses(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    assert validate(answer.json()) == []
+    return [one["response"]["status"].split()[0] for one in answer.json()["entry"]]
+
+
+def names(answer: httpx.Response) -> list[str]:
+    return [one["response"].get("location", "").partition("/_history")[0] for one in answer.json()["entry"]]
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+async def test_entries_that_refer_to_each_other_are_kept_with_the_ids_they_got(kind: str) -> None:
+    """In whatever order they come; what others refer to is processed first."""
+    kept = Kept()
+    visit = encounter(subject={"reference": ANN})
+    note = {"resourceType": "Binary", "id": "note", "contentType": "text/plain", "data": "SGVsbG8="}
+    sent = bundle(
+        kind,
+        entry("POST", "DocumentReference", document()),
+        entry("POST", "Encounter", visit, fullUrl=VISIT),
+        entry("PUT", "Binary/note", note),
+        PATIENT,
+    )
+    async with door(kept) as client:
+        answer = await client.post(root(client), json=sent, headers=REQUEST)
+        assert statuses(answer) == ["201"] * 4
+        written = [(await client.get(f"/{name}")).json() for name in names(answer)]
+        patient, of_patient = names(answer)[3], await client.get(f"/Encounter?patient={names(answer)[3]}")
+    assert written[0]["subject"]["reference"] == patient
+    assert written[0]["context"]["encounter"][0]["reference"] == names(answer)[1]
+    assert written[1]["subject"]["reference"] == patient
+    assert of_patient.json()["total"] == 1
+    kinds = [message.type.split()[1].partition("/")[0] for message in kept.received]
+    assert kinds[:2] in (["Binary", "Patient"], ["Patient", "Binary"])
+    assert kinds[2:] == ["Encounter", "DocumentReference", "Bundle"]
+    first = answer.json()["entry"][0]["response"]
+    assert (first["etag"], first["lastModified"][:10]) == ('W/"1"', "2026-03-01")
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+async def test_the_same_bundle_again_repeats_nothing(kind: str) -> None:
+    """Even where what it asked for would be refused by now."""
+    kept = Kept()
+    async with door(kept) as client:
+        await client.put("/Encounter/e-1", json=encounter(id="e-1"))
+        body = orjson.dumps(
+            bundle(kind, PATIENT, entry("PUT", "Encounter/e-1", encounter(id="e-1", language="en"), ifMatch='W/"1"'))
+        )
+        answers = [await client.post(root(client), content=body, headers=REQUEST) for _ in range(3)]
+        elsewhere = await client.post(root(client), content=body, headers={"X-Request-Id": "request-0002"})
+    assert len({answer.content for answer in answers}) == 1
+    assert statuses(answers[0]) == ["201", "200"]
+    assert len(kept.received) == (4 if kind == "transaction" else 6)
+    assert elsewhere.status_code == (412 if kind == "transaction" else 200)
+
+
+async def test_a_batch_that_broke_off_is_taken_up_where_it_ended() -> None:
+    kept = Kept()
+    sent = bundle("batch", PATIENT, entry("POST", "Encounter", encounter(subject={"reference": ANN})))
+    async with door(kept) as client:
+        kept.faults = [StoreFault("disk")]
+        broken = await client.post(root(client), json=sent, headers=REQUEST)
+        assert broken.status_code == 503
+        kept.faults = []
+        whole = await client.post(root(client), json=sent, headers=REQUEST)
+        again = await client.post(root(client), json=sent, headers=REQUEST)
+    assert statuses(whole) == ["201", "201"]
+    assert again.content == whole.content
+    assert [message.type.split("/")[0] for message in kept.received] == [
+        "POST Patient",
+        "POST Encounter",
+        "POST Bundle",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        (entry("PUT", "Encounter/e-2", encounter(id="e-2", status="asleep")), 422),
+        (entry("PUT", "Encounter/e-2", encounter(id="e-2"), ifMatch='W/"3"'), 412),
+        (entry("DELETE", "Encounter/e-1"), 405),
+        (entry("HEAD", "Encounter/e-1"), 405),
+        (entry("POST", "Patient", {"resourceType": "Patient"}, ifNoneExist="_id=1"), 400),
+        (entry("POST", "Medication", {"resourceType": "Medication"}), 422),
+        (entry("PATCH", "Encounter/e-9", {"resourceType": "Binary", "contentType": "text/plain"}), 422),
+        (entry("PUT", "Encounter/e-1", encounter(id="e-1")), 400),
+        (entry("POST", "Patient", {"resourceType": "Patient", "id": "other"}, fullUrl=ANN), 422),
+    ],
+)
+async def test_one_wrong_entry_leaves_nothing_of_a_transaction(wrong: dict[str, Any], status: int) -> None:
+    kept = Kept()
+    good = entry("PUT", "Encounter/e-1", encounter(id="e-1"))
+    async with door(kept) as client:
+        answer = await client.post(root(client), json=bundle("transaction", PATIENT, good, wrong))
+        missing = await client.get("/Encounter/e-1")
+    assert answer.status_code == status
+    assert issue_of(answer)["expression"][0].startswith("Bundle.entry[2]")
+    assert (missing.status_code, kept.received) == (404, [])
+
+
+async def test_a_transaction_that_cannot_be_kept_leaves_nothing() -> None:
+    kept = Kept(faults=[StoreFault("disk")])
+    async with door(kept) as client:
+        answer = await client.post(root(client), json=bundle("transaction", PATIENT))
+    assert (answer.status_code, kept.received) == (503, [])
+
+
+async def test_every_kind_of_entry_in_one_transaction() -> None:
+    kept = Kept()
+    operations = base64.b64encode(orjson.dumps([{"op": "replace", "path": "/status", "value": "planned"}])).decode()
+    patch = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": operations}
+    known = {"resourceType": "Patient", "identifier": [{"system": "urn:mr", "value": "1"}]}
+    async with door(kept) as client:
+        stands = (await client.post("/Patient", json=known)).json()["id"]
+        await client.put("/Encounter/e-1", json=encounter(id="e-1"))
+        answer = await client.post(
+            root(client),
+            json=bundle(
+                "transaction",
+                entry("GET", "Encounter/e-1"),
+                entry("GET", "Encounter?patient=" + stands),
+                entry("POST", "Patient", known, fullUrl=ANN, ifNoneExist="identifier=urn:mr|1"),
+                entry("PATCH", "Encounter/e-1", patch, ifMatch='W/"1"'),
+                entry("POST", "Encounter", encounter(subject={"reference": ANN})),
+                entry("GET", "Encounter/none"),
+            ),
+        )
+    assert statuses(answer) == ["200", "200", "200", "200", "201", "404"]
+    read, search, patient = answer.json()["entry"][:3]
+    assert (read["resource"]["status"], read["response"]["etag"]) == ("planned", 'W/"2"')
+    assert search["resource"]["total"] == 1
+    assert patient["response"]["location"] == f"Patient/{stands}/_history/1"
+
+
+async def test_wrong_entries_of_a_batch_stand_for_themselves() -> None:
+    kept = Kept()
+    wrong = entry("PUT", "Encounter/e-2", encounter(id="e-2", status="asleep"))
+    async with door(kept) as client:
+        answer = await client.post(
+            root(client), json=bundle("batch", PATIENT, wrong, entry("DELETE", "Patient/1"), "nothing"), headers=REQUEST
+        )
+    assert statuses(answer) == ["201", "422", "405", "400"]
+    outcomes = [one["response"].get("outcome") for one in answer.json()["entry"]]
+    assert outcomes[1]["issue"][0]["expression"] == ["Bundle.entry[1].resource.status"]
+    assert len(kept.received) == 2
+
+
+async def test_the_client_chooses_what_entries_tell() -> None:
+    async with door(Kept()) as client:
+        whole = await client.post(
+            root(client), json=bundle("batch", PATIENT), headers={"Prefer": "return=representation"}
+        )
+        told = await client.post(
+            root(client), json=bundle("batch", PATIENT), headers={"Prefer": "return=OperationOutcome"}
+        )
+    assert whole.json()["entry"][0]["resource"]["gender"] == "female"
+    assert told.json()["entry"][0]["response"]["outcome"]["resourceType"] == "OperationOutcome"
+
+
+async def test_large_bundles_are_refused() -> None:
+    async with door(Kept()) as client:
+        answer = await client.post(root(client), json=bundle("batch", *[PATIENT] * 501))
+    assert (answer.status_code, issue_of(answer)["code"]) == (413, "too-long")

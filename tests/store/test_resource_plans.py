@@ -1,0 +1,36 @@
+"""Searches over resources go by indexes, and pages come in their order without sorting a whole type."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.store import open_store
+from gateway.store import resource_statements as asked
+from gateway.store.resources import ResourceOrder
+from gateway.store.statements import Read
+
+_PAGES = [(f"{order}-{'narrow' if narrow else 'wide'}", page) for (order, narrow), page in asked.PAGES.items()]
+_OTHERS = [(name, read) for name, read in vars(asked).items() if isinstance(read, Read) and not name.startswith("_")]
+
+
+async def plan(read: Read) -> list[str]:
+    store = open_store("sqlite://")
+    await store.open()
+    marks = max(int("".join(c for c in part[:2] if c.isdigit())) for part in read.sqlite.split("?")[1:])
+    rows = store._writer.execute("EXPLAIN QUERY PLAN " + read.sqlite, (None,) * marks)  # type: ignore[attr-defined]
+    steps = [row[3] for row in rows]
+    await store.close()
+    return steps
+
+
+@pytest.mark.parametrize(("name", "read"), [*_PAGES, *_OTHERS], ids=[name for name, _ in [*_PAGES, *_OTHERS]])
+async def test_no_table_is_walked(name: str, read: Read) -> None:
+    steps = await plan(read)
+    walks = [step for step in steps if step.startswith("SCAN") and "json_each" not in step and "found" not in step]
+    assert not walks, steps
+
+
+@pytest.mark.parametrize("order", ResourceOrder)
+async def test_a_page_of_a_whole_type_is_not_sorted(order: ResourceOrder) -> None:
+    steps = await plan(asked.PAGES[order, False])
+    assert not [step for step in steps if "TEMP B-TREE FOR ORDER" in step], steps

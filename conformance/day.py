@@ -316,3 +316,57 @@ def locally_coded(today: date) -> Visit:
             ),
         ),
     )
+
+
+def submitted(today: date) -> Visit:
+    """A hospital outpatient visit whose claim the EHR submits, and asks what became of it."""
+    began = at(today - timedelta(days=2), 8, 40)
+    return Visit(
+        number="V4100331",
+        account="A7700331",
+        person=Person("M100331", "HALVORSEN", "INGRID", date(1959, 7, 19), "F", "18 HARBOR LN", "627024410"),
+        clinician=OKAFOR,
+        insurance=LAKESIDE,
+        patient_class="O",
+        began=began,
+        ended=began + timedelta(hours=1),
+        location="CARD-1",
+        place_of_service="22",
+        diagnoses=("I4891",),
+        items=(Item("93000", Decimal("142.00"), ("I4891",), revenue="0730"),),
+        coder=EXPERIENCED,
+        notes=(
+            _note(
+                "V4100331",
+                "Palpitations since last evening. Pulse irregularly irregular, 88 a minute; blood pressure 134/82.\n"
+                "Electrocardiogram: atrial fibrillation, no acute ischaemia. Assessment: atrial fibrillation.",
+            ),
+        ),
+    )
+
+
+def at_the_clinic(today: date) -> Visit:
+    """A visit at a clinic whose EHR sends nothing: its FHIR server is searched for what changed."""
+    began = at(today - timedelta(days=2), 15, 10)
+    return Visit(
+        number="V4100348",
+        account="A7700348",
+        person=Person("M100348", "OYELARAN", "FEMI", date(1990, 4, 3), "M", "701 MILL ST", "627039921"),
+        clinician=MARCHETTI,
+        insurance=PRAIRIE,
+        patient_class="O",
+        began=began,
+        ended=began + timedelta(hours=1),
+        location="ORTH-2",
+        place_of_service="22",
+        diagnoses=("S93401A",),
+        items=(Item("73610", Decimal("205.50"), ("S93401A",), revenue="0320"),),
+        coder=EXPERIENCED,
+        notes=(
+            _note(
+                "V4100348",
+                "Right ankle turned while running; swelling over the lateral malleolus, tender, joint stable.\n"
+                "Film, three views: no fracture. Assessment: sprain of the right ankle. Splint, ice, elevation.",
+            ),
+        ),
+    )

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from rich.console import Console
 
 from conformance.billing_endpoint import BillingEndpoint
 from conformance.demo_files import DirectoryTaken, Files, Ports, new_tokens, without_settings
+from conformance.ehr_server import EhrServer, serving
 from conformance.evening import claims_arrived, trail_verified, where_everything_is
+from conformance.fhir_day import exported
 from conformance.playing import Cast
 from conformance.story import play
 from conformance.telling import Seen, Teller
@@ -46,8 +49,8 @@ async def run(directory: Path, *, exit_when_done: bool = False, console: Console
         return 2
     with files.log.open("w") as log:
         configure(log)
-        async with BillingEndpoint() as billing:
-            return await _on_stage(teller, files, billing, exit_when_done)
+        async with BillingEndpoint() as billing, serving() as clinic:
+            return await _on_stage(teller, files, Around(billing, clinic), exit_when_done)
 
 
 def _console() -> Console:
@@ -56,14 +59,22 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=PLAIN_WIDTH)
 
 
-async def _on_stage(teller: Teller, files: Files, billing: BillingEndpoint, exit_when_done: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The peers that the gateway itself goes to."""
+
+    billing: BillingEndpoint
+    clinic: EhrServer
+
+
+async def _on_stage(teller: Teller, files: Files, around: Around, exit_when_done: bool) -> int:
     teller.title(
         "A day of a small hospital", "Synthetic patients, real messages: EHR, encoder, provider, desk, billing."
     )
     tokens = new_tokens()
     ports = ANY if exit_when_done else _documented_or_free(teller)
     today = datetime.now(ZONE).date()
-    files.write(ports, billing.url, today)
+    files.write(ports, around.billing.url, today, around.clinic.url)
     try:
         gateway = Gateway(_configuration(files, tokens))
         await gateway.start()
@@ -73,7 +84,7 @@ async def _on_stage(teller: Teller, files: Files, billing: BillingEndpoint, exit
     cast = Cast(teller, f"http://{_address(gateway.http)}", dict(gateway.mllp), tokens, today, ZONE)
     files.write_tokens(cast.url, tokens)
     try:
-        status = await _played(cast, files, billing)
+        status = await _played(cast, files, around)
         if not exit_when_done:
             await _served(teller, gateway)
         return status
@@ -82,10 +93,11 @@ async def _on_stage(teller: Teller, files: Files, billing: BillingEndpoint, exit
         await gateway.stop()
 
 
-async def _played(cast: Cast, files: Files, billing: BillingEndpoint) -> int:
-    await play(cast)
-    await claims_arrived(cast, files, billing)
+async def _played(cast: Cast, files: Files, around: Around) -> int:
+    await play(cast, around.clinic)
+    await claims_arrived(cast, files, around.billing)
     await trail_verified(cast, files)
+    await exported(cast)
     where_everything_is(cast, files)
     return summed_up(cast.teller)
 

@@ -41,7 +41,7 @@ http: {{listen: "127.0.0.1:{http}"}}
 feeds:
   - {{name: epic-adt, listen: "mllp://127.0.0.1:{adt}", dialect: general-epic}}
   - {{name: encoder, listen: "mllp://127.0.0.1:{encoder}", dialect: base}}
-clients:
+{polled}clients:
   - {{name: ehr-fhir, roles: [feed], token_env: EHR_TOKEN, authority: MAIN}}
   - {{name: inbasket, roles: [provider], token_env: PROVIDER_TOKEN}}
   - {{name: {coder}, roles: [coder], token_env: CODER_TOKEN}}
@@ -56,6 +56,10 @@ destinations:
   - {{name: payer-fhir, kind: fhir-claim, url: "{billing}"}}
 {who_bills}review: policy.yaml
 audit: {{seal_seconds: 1, key_file: var/audit.key, anchor: var/seals.ndjson}}
+"""
+
+_POLLED = """\
+  - {{name: clinic-fhir, authority: MAIN, poll: {{url: "{clinic}", start: {start}, every_seconds: 1}}}}
 """
 
 _DIALECT = """\
@@ -143,11 +147,14 @@ class Files:
         self.directory.mkdir(mode=0o700, parents=True)
         (self.directory / MARK).touch()
 
-    def write(self, ports: Ports, billing: str, today: date) -> None:
-        """The configuration, policy and dialect for a day `today`; `billing` is where FHIR Claims are POSTed."""
+    def write(self, ports: Ports, billing: str, today: date, clinic: str = "") -> None:
+        """The configuration, policy and dialect for a day `today`; `billing` is where FHIR Claims are POSTed, `clinic`
+        the FHIR server of an EHR that is searched.
+        """
         people = {"coder": EXPERIENCED, "cdi": CDI, "supervisor": SUPERVISOR}
         where = {"http": ports.http, "adt": ports.adt, "encoder": ports.encoder, "billing": billing}
-        self.configuration.write_text(_CONFIGURATION.format(**where, **people, who_bills=BILLING))
+        polled = _POLLED.format(clinic=clinic, start=today - timedelta(days=1)) if clinic else ""
+        self.configuration.write_text(_CONFIGURATION.format(**where, **people, who_bills=BILLING, polled=polled))
         lately, long_ago = today - timedelta(days=12), today - timedelta(days=2_000)
         policy = _POLICY.format(experienced=EXPERIENCED, new=NEW_CODER, lately=lately, long_ago=long_ago)
         (self.directory / "policy.yaml").write_text(policy)

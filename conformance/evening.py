@@ -28,7 +28,7 @@ AS_X12 = (
     day.corrected,
     day.locally_coded,
 )
-AS_FHIR = (day.over_fhir,)
+AS_FHIR = (day.over_fhir, day.submitted, day.at_the_clinic)
 ONE_DAY = timedelta(days=1)
 """A day that is played around midnight is seen whole."""
 
@@ -130,7 +130,7 @@ def _last_line(text: str) -> str:
 
 def where_everything_is(cast: Cast, files: Files) -> None:
     cast.teller.chapter("Where everything is")
-    feeds = ", ".join(f"{name} mllp://{host}:{port}" for name, (host, port) in cast.feeds.items())
+    feeds = ", ".join(f"{name} mllp://{host}:{port}" for name, (host, port) in cast.feeds.items() if port)
     rows = [
         ("FHIR interface", f"{cast.url}/fhir/metadata"),
         ("desk interface", f"{cast.url}/api/openapi.json"),

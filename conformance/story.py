@@ -8,6 +8,8 @@ from typing import Any
 from conformance import day
 from conformance.amends import nobody_mapped, takes_back
 from conformance.desk_client import Refused
+from conformance.ehr_server import EhrServer
+from conformance.fhir_day import polled, submitted
 from conformance.hospital import Visit
 from conformance.playing import Cast, key, open_holds
 from conformance.provider import ProviderSystem
@@ -39,9 +41,9 @@ ANSWER = OPTIONS[0][0]
 Chapter = Callable[[Cast], Awaitable[None]]
 
 
-async def play(cast: Cast) -> None:
+async def play(cast: Cast, clinic: EhrServer) -> None:
     """The whole day. A chapter that cannot be played to its end is told as a failure; the next ones are played."""
-    for chapter in CHAPTERS:
+    for chapter in (*CHAPTERS, polled(clinic)):
         await _played(cast, chapter)
 
 
@@ -55,7 +57,8 @@ async def _played(cast: Cast, chapter: Chapter) -> None:
 async def opening(cast: Cast) -> None:
     cast.teller.chapter(
         "The gateway is up",
-        f"Feeds: {', '.join(f'{name} on port {port}' for name, (_, port) in cast.feeds.items())}. HTTP: {cast.url}.",
+        f"Feeds: {', '.join(f'{name} on port {port}' for name, (_, port) in cast.feeds.items() if port)}. "
+        f"HTTP: {cast.url}.",
     )
     for path, member, value in (
         ("/health", "status", "pass"),
@@ -299,6 +302,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     opening,
     by_itself,
     over_fhir,
+    submitted,
     wrong_code,
     missing_note,
     provider_query,

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
-from ehr_server import START, EhrServer, serving
 
+from conformance.ehr_server import START, EhrServer, serving
 from gateway.adapters.fhir_poll.poller import Poller
 from gateway.clock import Ids
 from gateway.config import Feed

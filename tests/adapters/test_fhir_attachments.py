@@ -15,8 +15,8 @@ import httpx
 import orjson
 import pytest
 from aiohttp import web
-from ehr_server import START, EhrServer, serving
 
+from conformance.ehr_server import START, EhrServer, serving
 from gateway.adapters.fhir_attachments.fetching import Fetching
 from gateway.adapters.fhir_attachments.intake import FetchingIntake
 from gateway.adapters.fhir_attachments.refusal import NotFetched, Why

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from ehr_server import at
 from poll_site import EVERY, FEED, Site, encounter, polling_site
 from smart_peer import ec_key
 
+from conformance.ehr_server import at
 from gateway.adapters.fhir_poll.poller import FIRST_PAUSE, ON_SECONDS
 from gateway.store.interface import Store, StoreFault
 

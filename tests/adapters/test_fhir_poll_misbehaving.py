@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from ehr_server import START, Page
 from poll_site import ALL, EVERY, FEED, Site, encounter, polling_site
 
+from conformance.ehr_server import START, Page
 from gateway.adapters.fhir_poll.poller import FIRST_PAUSE, LONGEST_PAUSE
 from gateway.config import Feed
 

@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
-from ehr_server import EhrServer, serving
 from gateway_world import World, configuration, environment, running, today, until
 from visits import put, seen, sent
 
 from conformance import day, ehr_fhir
 from conformance.billing_endpoint import BillingEndpoint
+from conformance.ehr_server import EhrServer, serving
 from conformance.fhir_peer import FhirPeerProcess, NoNode, installed
 from conformance.hospital import Visit
 from conformance.playing import key

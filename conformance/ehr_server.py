@@ -1,10 +1,10 @@
-"""An EHR's FHIR server on loopback that holds what a test puts there, and misbehaves when it is told to."""
+"""An EHR's FHIR server on loopback: it holds what is put there, answers searches in pages, and can misbehave."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,6 +53,11 @@ class EhrServer:
         resource = {"resourceType": kind, "id": id, "meta": meta, **content}
         self.resources[f"{kind}/{id}"] = resource
         return resource
+
+    def hold(self, resource: Resource) -> None:
+        """The resource as it stands from now on."""
+        meta = {"lastUpdated": datetime.now(UTC).isoformat(timespec="milliseconds"), "versionId": "1"}
+        self.resources[f"{resource['resourceType']}/{resource['id']}"] = {**resource, "meta": meta}
 
     def searches(self, kind: str) -> list[str]:
         return [path for path in self.asked if path.startswith(f"/fhir/{kind}?")]
@@ -122,7 +127,7 @@ def _json(body: Any, headers: dict[str, str] | None = None) -> web.Response:
 
 
 @asynccontextmanager
-async def serving(server: EhrServer | None = None):  # type: ignore[no-untyped-def]
+async def serving(server: EhrServer | None = None) -> AsyncIterator[EhrServer]:
     """The server, serving on a free port of loopback; `url` is its base."""
     ehr = server or EhrServer()
     application = web.Application()

@@ -18,7 +18,7 @@ import orjson
 
 from gateway.access.roles import Permission
 from gateway.adapters.fhir.bundle_entries import Wish, at, wishes
-from gateway.adapters.fhir.kept import Accepted, numbered
+from gateway.adapters.fhir.kept import Accepted, Written, numbered
 from gateway.adapters.fhir.kept_reading import KeptReading
 from gateway.adapters.fhir.outcomes import (
     ACCEPTS,
@@ -31,14 +31,14 @@ from gateway.adapters.fhir.outcomes import (
     resource,
 )
 from gateway.adapters.fhir.ports import Intake, Resources
-from gateway.adapters.fhir.submission import RETRIES, Kept, Submission, Written, unkept, whole_outcome
+from gateway.adapters.fhir.submission import RETRIES, Kept, Submission, unkept, whole_outcome
 from gateway.adapters.http.exchange import Answer, Call, Fault
 from gateway.adapters.http.routing import Route
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.bundle_references import Named, names, turned
 from gateway.mappings.fhir.capability import response_bundle
 from gateway.mappings.fhir.outcome import operation_outcome
-from gateway.mappings.fhir.resource import write
+from gateway.mappings.fhir.resource import read, write
 from gateway.message import Format, Received
 from gateway.store.interface import Conflict, MessageQuery, ResourceVersion, StoreFault
 
@@ -164,7 +164,7 @@ class Bundles:
         version = 0
         if wish.id is not None:
             version = await self._submission.version(call, wish.type, wish.id, wish.expected)
-        return Written(wish.type, wish.id or ids[wish.index], body, write(body), wish.method, control), version
+        return Written.of(wish.type, wish.id or ids[wish.index], body, write(body), wish.method, control), version
 
     def _whole(self, call: Call, answer: Answer | None) -> tuple[int, Received, ResourceVersion | None]:
         """The Bundle itself. Nothing is made of it: its entries are messages of their own."""
@@ -209,7 +209,7 @@ class Bundles:
                     )
                     return _accepted(accepted, written, call)
                 body = turned(wish.resource, known)
-                written = Written(wish.type, wish.id, body, write(body), wish.method, control, message)
+                written = Written.of(wish.type, wish.id, body, write(body), wish.method, control, message)
                 if wish.method == "POST":
                     written = replace(written, id=ids[wish.index])
                 if wish.unless:
@@ -286,9 +286,9 @@ def _accepted(accepted: Accepted, written: Written | None, call: Call) -> dict[s
     said: dict[str, Any] = {"status": _line(accepted.status), "location": accepted.location, **accepted.told()}
     wanted = preference(call) if "Prefer" in call.headers and written is not None else ""
     if wanted == "OperationOutcome" and written is not None:
-        said["outcome"] = whole_outcome(written.body)
+        said["outcome"] = whole_outcome(read(written.payload))
     elif wanted == "representation" and written is not None and accepted.id:
-        said["resource"] = numbered(written.body, accepted)
+        said["resource"] = numbered(read(written.payload), accepted)
     return said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ import orjson
 
 from gateway.adapters.fhir.outcomes import etag
 from gateway.mappings.fhir.resource import read, write
+from gateway.mappings.fhir.search_values import Value, search_values
 from gateway.message import Message
 from gateway.store.interface import ResourceVersion
 
@@ -61,14 +63,57 @@ def numbered(body: dict[str, Any], accepted: Accepted) -> dict[str, Any]:
     return {**body, "id": accepted.id, "meta": {**(meta if isinstance(meta, dict) else {}), **said}}
 
 
-def representation(payload: bytes, body: dict[str, Any], accepted: Accepted) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A resource that a client wants kept: its bytes, and what was read out of them. `id` is the address that it is
+    for; None for a new one.
+
+    The resource as it was read is not held while the commit is waited for. Measured: where many wait together, what
+    they hold drives each other's memory out of the processor's cache, which costs a fifth of a request.
+    """
+
+    type: str
+    id: str | None
+    payload: bytes
+    method: str
+    control: str
+    values: tuple[Value, ...]
+    """What it is found by."""
+    own_id: str | None
+    """The id that it says itself."""
+    own_meta: bool
+    message: int | None = None
+    """The id of the message that it is to be, when that is given already."""
+
+    @classmethod
+    def of(
+        cls,
+        type: str,
+        id: str | None,
+        body: Mapping[str, Any],
+        payload: bytes,
+        method: str,
+        control: str,
+        message: int | None = None,
+    ) -> Written:
+        """`body` is what `payload` says."""
+        values = search_values(body, payload)
+        return cls(type, id, payload, method, control, values, body.get("id"), "meta" in body, message)
+
+    @property
+    def new(self) -> bool:
+        """Nothing stands under its id yet: the gateway has chosen it, or will."""
+        return self.method == "POST"
+
+
+def representation(written: Written, accepted: Accepted) -> bytes:
     """`numbered`, as JSON. The bytes that came are repeated, not written anew, when they say nothing of the version."""
-    if "meta" in body or body.get("id") not in (None, accepted.id):
-        return write(numbered(read(payload), accepted))
+    if written.own_meta or written.own_id not in (None, accepted.id):
+        return write(numbered(read(written.payload), accepted))
     said = numbered({}, accepted)
-    if "id" in body:
+    if written.own_id is not None:
         del said["id"]
-    return orjson.dumps(said)[:-1] + b"," + payload.lstrip()[1:]
+    return orjson.dumps(said)[:-1] + b"," + written.payload.lstrip()[1:]
 
 
 def content(version: ResourceVersion, message: Message | None) -> dict[str, Any] | None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
 import orjson
 
 from gateway.access.roles import Permission
-from gateway.adapters.fhir.kept import Accepted, content, representation
+from gateway.adapters.fhir.kept import Accepted, Written, content, representation
 from gateway.adapters.fhir.kept_search import criteria
 from gateway.adapters.fhir.outcomes import (
     ACCEPTS,
@@ -40,7 +39,6 @@ from gateway.mappings.fhir.patch import MEDIA_TYPE as JSON_PATCH
 from gateway.mappings.fhir.patch import patched
 from gateway.mappings.fhir.quick_reading import quick_read
 from gateway.mappings.fhir.resource import DEPTH, read, screen, validate, write
-from gateway.mappings.fhir.search_values import search_values
 from gateway.message import Format, Received
 from gateway.store.interface import Conflict, MessageQuery, ResourceVersion, StoreFault, UncertainCommit
 from gateway.store.resources import Condition, ResourceSearch
@@ -50,25 +48,6 @@ RETRY_AFTER = {"Retry-After": "5"}
 MAX_PATCH = 1024 * 1024
 KEPT_SAYS = "kept; it is processed next"
 _LIST = b'{"operations":'
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A resource that a client wants kept: what it is, its bytes, and the address that it is for (None: a new id)."""
-
-    type: str
-    id: str | None
-    body: dict[str, Any]
-    payload: bytes
-    method: str
-    control: str
-    message: int | None = None
-    """The id of the message that it is to be, when that is given already."""
-
-    @property
-    def new(self) -> bool:
-        """Nothing stands under its id yet: the gateway has chosen it, or will."""
-        return self.method == "POST"
 
 
 Kept = tuple[int, Received, ResourceVersion]
@@ -117,8 +96,7 @@ class Submission:
 
     async def create(self, type_: str, call: Call) -> Answer:
         """201, under an id of ours. With If-None-Exist: 200 for the one that stands, 412 for several."""
-        body = self.screened(type_, call.body)
-        written = Written(type_, None, body, call.body, "POST", call.request_id)
+        written = Written.of(type_, None, self.screened(type_, call.body), call.body, "POST", call.request_id)
         unless = call.headers.get("If-None-Exist")
         if unless is None:
             return self._answer(call, await self.accept(call, written), written)
@@ -130,10 +108,9 @@ class Submission:
     async def update(self, type_: str, call: Call) -> Answer:
         """201 for a new id, 200 for one that the client wrote before; If-Match is honoured (412)."""
         id_ = resource_id(call)
-        body = self.screened(type_, call.body)
-        if body.get("id") != id_:
+        written = Written.of(type_, id_, self.screened(type_, call.body), call.body, "PUT", call.request_id)
+        if written.own_id != id_:
             raise Fault(400, "The resource's id must be the address's", where=f"{type_}.id")
-        written = Written(type_, id_, body, call.body, "PUT", call.request_id)
         return self._answer(call, await self.accept(call, written, expected_version(call)), written)
 
     async def patch(self, type_: str, call: Call) -> Answer:
@@ -224,7 +201,7 @@ class Submission:
             if message is not None and message.type == kind and message.payload:
                 accepted = Accepted.from_reply(message.reply)
                 body = read(message.payload)
-                return accepted, Written(accepted.type, accepted.id, body, message.payload, "PATCH", control)
+                return accepted, Written.of(accepted.type, accepted.id, body, message.payload, "PATCH", control)
         return None
 
     async def patched(
@@ -246,7 +223,7 @@ class Submission:
         refused = unacceptable(screen(after))
         if refused is not None:
             raise refused
-        return Written(type_, id_, after, write(after), "PATCH", control), version
+        return Written.of(type_, id_, after, write(after), "PATCH", control), version
 
     async def version(self, call: Call, type_: str, id_: str, expected: int | None) -> int:
         """The version that stands, 0 for none. Fault 412 when another was expected."""
@@ -286,8 +263,9 @@ class Submission:
             reply=accepted.to_reply(),
             address=call.remote,
         )
-        values = search_values(written.body, written.payload)
-        named = ResourceVersion(written.type, accepted.id, version, call.who.name, message_id, now, values, unless)
+        named = ResourceVersion(
+            written.type, accepted.id, version, call.who.name, message_id, now, written.values, unless
+        )
         return accepted, (message_id, received, named)
 
     async def _standing(self, call: Call, accepted: Accepted) -> Answer:
@@ -309,8 +287,8 @@ class Submission:
         if wanted == "minimal":
             return Answer(accepted.status, b"", "", headers)
         if wanted == "OperationOutcome":
-            return resource(whole_outcome(written.body), accepted.status, headers)
-        return Answer(accepted.status, representation(written.payload, written.body, accepted), FHIR, headers)
+            return resource(whole_outcome(read(written.payload)), accepted.status, headers)
+        return Answer(accepted.status, representation(written, accepted), FHIR, headers)
 
 
 def _headers(call: Call, accepted: Accepted) -> dict[str, str]:

@@ -16,8 +16,9 @@ from multidict import CIMultiDict
 
 from gateway.access.roles import Permission
 from gateway.adapters.fhir.bundles import Bundles
+from gateway.adapters.fhir.kept import Written
 from gateway.adapters.fhir.outcomes import ACCEPTS, FHIR, malformed, outcome, resource, unacceptable
-from gateway.adapters.fhir.submission import Submission, Written
+from gateway.adapters.fhir.submission import Submission
 from gateway.adapters.http.exchange import Answer, Call, Fault
 from gateway.adapters.http.routing import Route
 from gateway.adapters.http.scoped import demand
@@ -102,7 +103,8 @@ class ClaimSubmit:
         id_ = claim.get("id")
         method = "PUT" if isinstance(id_, str) else "POST"
         demand(call.who, method, "Claim", identified=method == "PUT")
-        written = Written("Claim", id_ if isinstance(id_, str) else None, claim, write(claim), method, call.request_id)
+        address = id_ if isinstance(id_, str) else None
+        written = Written.of("Claim", address, claim, write(claim), method, call.request_id)
         accepted = await self._submission.accept(call, written)
         return accepted.name, accepted.version
 

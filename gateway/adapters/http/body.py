@@ -34,6 +34,8 @@ async def read_body(request: web.BaseRequest, limit: int, deadline: float) -> by
     if (request.content_length or 0) > limit:
         raise _too_long(limit)
     try:
+        if request.content.is_eof():  # it came with its head: nothing is waited for
+            return await _collect(request, limit)
         async with asyncio.timeout_at(deadline):
             await _invite(request)
             return await _collect(request, limit)

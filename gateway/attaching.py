@@ -91,7 +91,10 @@ class _Own:
         self._elsewhere = elsewhere
 
     async def __call__(self, wanted: Wanted) -> Fetched:
-        url = urljoin(self._server.base + "/", wanted.url)
+        try:
+            url = urljoin(self._server.base + "/", wanted.url)
+        except ValueError:  # no address
+            raise NotFetched(Why.NOT_LISTED) from None
         if origin_of(url) != self._server.origin:
             return await self._elsewhere(wanted)
         try:

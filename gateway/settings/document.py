@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gateway.yamlfile import Form, Loc, YamlFile, read_into
 
-FORM = Form(aliases=True)
+FORM = Form(aliases=True, key=re.compile(r"[^\x00-\x1f\x7f]{1,200}"))
+"""Keys are names of settings, but also what others named: systems of identifiers, search parameters."""
 
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _DOLLAR = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{")

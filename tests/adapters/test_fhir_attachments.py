@@ -313,6 +313,14 @@ async def test_a_binary_resource_is_unwrapped(world: World) -> None:
     assert (base64.b64decode(kept["data"]), kept["contentType"]) == (TEXT, "text/plain")
 
 
+async def test_a_polled_feed_s_document_with_no_address_is_given_up(world: World) -> None:
+    await world.keep(FEED, document("http://[::1"))
+    await world.work()
+    kept = await world.binary(FEED, "http://[::1")
+    assert kept is not None
+    assert world.ehr.asked == []
+
+
 async def test_the_feed_s_rights_go_to_no_other_server(world: World) -> None:
     async with serving() as other:
         other.files[NOTE] = ("text/plain", TEXT)

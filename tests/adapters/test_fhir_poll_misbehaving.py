@@ -41,6 +41,15 @@ async def test_a_server_that_asks_to_be_left_alone_is(site: Site, status: int, f
     assert await site.names() == ["Encounter/1"]
 
 
+async def test_a_retry_after_beyond_all_bounds_is_none(site: Site) -> None:
+    value = "Fri, 31 Dec 9999 23:59:59 +99999999999999999999"
+    poller = site.poller()
+    site.ehr.next += [web.Response(status=429, headers={"Retry-After": value})]
+    assert await poller.look() == FIRST_PAUSE
+    assert poller.failing is not None
+    assert poller.failing.text.startswith("busy")
+
+
 async def test_a_server_in_trouble_is_asked_again_at_once_and_then_ever_later(site: Site) -> None:
     poller = site.poller()
     await poller.look()
@@ -143,6 +152,43 @@ async def test_a_link_that_leads_elsewhere_or_in_a_circle_is_not_followed(
     assert poller.failing.text.startswith("astray")
     assert len(site.ehr.searches("Encounter")) <= 2
     assert all("authorization" not in {name.lower() for name in headers} for headers in site.ehr.headers)
+
+
+def _capped(page: Page, most: int = 4) -> Page:
+    """As a server sends it that tells how many match, sends so many at most, and names no next page."""
+    return {**page, "total": len(page["entry"]), "entry": page["entry"][:most], "link": page["link"][:1]}
+
+
+@pytest.mark.parametrize("overlap", [0, 600])
+async def test_what_a_server_keeps_back_is_searched_for_from_where_its_answer_ended(site: Site, overlap: float) -> None:
+    for number in range(11):
+        encounter(site, str(number), number)
+    site.ehr.change = _capped
+    poller = site.poller(overlap_seconds=overlap)
+    await poller.look()
+    assert await site.names() == [f"Encounter/{number}" for number in range(11)]
+    assert poller.failing is None
+    site.clock.advance(seconds=EVERY)
+    await poller.look()
+    assert len(await site.names()) == 11
+
+
+@pytest.mark.parametrize("sorts", [True, False])
+async def test_what_a_server_keeps_back_for_good_is_told_and_nothing_is_passed_over(site: Site, sorts: bool) -> None:
+    """All of one moment, or in no order: nothing says where the rest is."""
+    for number in range(6):
+        encounter(site, str(number), 5 if sorts else 100 - number)
+    site.ehr.change, site.ehr.sorts = _capped, sorts
+    poller = site.poller(overlap_seconds=0)
+    await poller.look()
+    assert poller.failing is not None
+    assert poller.failing.lasting
+    assert poller.failing.text.startswith("capped: Encounter")
+    site.ehr.change = lambda page: page
+    site.clock.advance(seconds=EVERY)
+    await poller.look()
+    assert sorted(await site.names()) == [f"Encounter/{number}" for number in range(6)]
+    assert poller.failing is None
 
 
 async def test_pages_that_the_server_forgot_are_begun_again(site: Site) -> None:

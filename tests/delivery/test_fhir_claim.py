@@ -160,6 +160,7 @@ async def test_no_redirect_is_followed_and_the_token_goes_nowhere() -> None:
         ("Thu, 06 Mar 2025 11:00:00 GMT", 0.0),
         ("soon", None),
         ("-1", None),
+        ("Fri, 31 Dec 9999 23:59:59 +99999999999999999999", None),
         (None, None),
     ],
 )

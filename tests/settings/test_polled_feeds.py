@@ -110,6 +110,25 @@ def test_often_and_loopback_may_look_as_often_as_they_like(tmp_path: Path) -> No
     assert len(loaded(tmp_path, f"feeds:\n{feeds}").polled_feeds) == 2
 
 
+def test_systems_and_parameters_are_keys_as_others_named_them(tmp_path: Path) -> None:
+    config = loaded(
+        tmp_path,
+        "feeds:\n"
+        "  - name: ehr\n"
+        "    authorities:\n"
+        "      urn:oid:2.16.840.1.113883.19.5: GENERAL    # PID-3.4\n"
+        "      'https://ehr.example/mrn': EHR\n"
+        "    poll:\n"
+        f"      {URL}\n"
+        "      types: [Encounter]\n"
+        "      params: {Encounter: {'subject:Patient.identifier': 'MR|1'}}\n",
+    )
+    feed = config.feeds[0]
+    assert feed.poll is not None
+    assert feed.authorities == {"urn:oid:2.16.840.1.113883.19.5": "GENERAL", "https://ehr.example/mrn": "EHR"}
+    assert feed.poll.params[PolledType.ENCOUNTER] == {"subject:Patient.identifier": "MR|1"}
+
+
 def test_a_client_s_attachments(tmp_path: Path) -> None:
     client = "{name: ehr, roles: [feed], token_env: EHR_TOKEN, attachments: {hosts: [documents.example]}}"
     found = loaded(tmp_path, f"clients:\n  - {client}\n").clients[0].attachments

@@ -168,7 +168,7 @@ class FhirPeer:
             return float(value[:9])
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter of numbers beyond all bounds
             return None
         return max((moment.replace(tzinfo=moment.tzinfo or UTC) - self._now()).total_seconds(), 0.0)
 

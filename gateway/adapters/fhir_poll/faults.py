@@ -26,9 +26,11 @@ class Trouble(StrEnum):
     """The answer is no resource, or another than was asked for."""
     ASTRAY = "astray"
     """A link that leads to another server, or round in a circle."""
+    CAPPED = "capped"
+    """It sends fewer than match, and names no way to the rest."""
 
 
-LASTING = frozenset({Trouble.NOT_ALLOWED, Trouble.NOT_THERE, Trouble.NOT_SEARCHABLE, Trouble.TOO_LARGE})
+LASTING = frozenset({Trouble.NOT_ALLOWED, Trouble.NOT_THERE, Trouble.NOT_SEARCHABLE, Trouble.TOO_LARGE, Trouble.CAPPED})
 """Of no use to ask again soon: somebody must change a setting or a right."""
 
 

@@ -33,6 +33,8 @@ class Page:
     """The server says that it sorts by `_lastUpdated`: its self link repeats what it heeded (R4, search, 3.1.1.4)."""
     passed_over: int
     """Entries that are no resource of a type that is taken; what an OperationOutcome says is one of them."""
+    withheld: int = 0
+    """Matches of the whole search beyond those on this page, by its `total`; 0 when there is none."""
 
 
 def page_of(bundle: Resource, kind: str, base: str) -> Page:
@@ -56,6 +58,7 @@ def page_of(bundle: Resource, kind: str, base: str) -> Page:
         _whole(links.get("next"), base),
         _sorts(links.get("self", "")),
         len(entries) - len(matches) - len(included),
+        _withheld(bundle.get("total"), entries),
     )
 
 
@@ -66,9 +69,21 @@ def _resource(entry: object) -> tuple[Resource, str | None] | None:
         return None
     if not isinstance(resource.get("id"), str) or not ID.fullmatch(resource["id"]):
         return None
+    mode = _mode(entry)
+    return None if mode == "outcome" else (resource, mode)
+
+
+def _withheld(total: object, entries: list[Any]) -> int:
+    """Rather too few: whatever is not said to have come along counts as a match. An empty page keeps nothing back."""
+    modes = [_mode(entry) for entry in entries]
+    sent = len(modes) - modes.count("include") - modes.count("outcome")
+    return max(total - sent, 0) if type(total) is int and sent else 0
+
+
+def _mode(entry: object) -> str | None:
     search = entry.get("search") if isinstance(entry, dict) else None
     mode = search.get("mode") if isinstance(search, dict) else None
-    return None if mode == "outcome" else (resource, mode)
+    return mode if isinstance(mode, str) else None
 
 
 def _newest_each(resources: list[Resource]) -> Iterator[Resource]:

@@ -20,7 +20,8 @@ class Search:
 
     Many servers count a page's place when it is asked for: what changes meanwhile leaves its place, and what stood next
     is on no page. So links are followed over the first two pages only, which show whether the server sorts as it says;
-    from then on each page is searched for from the moment where the one before ended.
+    from then on each page is searched for from the moment where the one before ended. So is the rest where a
+    server sends fewer than match and names no next page.
     """
 
     kind: str
@@ -43,8 +44,8 @@ class Search:
         return max(self.cursor, self._highest) if may and self._highest is not None else self.cursor
 
     def kept(self, page: Page) -> None:
-        """A page was kept. PollFault when the next one was read already."""
-        before = self._last
+        """A page was kept. PollFault when the next one was read already, or the rest cannot be reached."""
+        before, linked = self._last, self.next is not None
         for moment in (_to_milliseconds(moment) for moment in map(updated, page.matches) if moment is not None):
             if self._last is not None and moment < self._last:
                 self._in_order = False
@@ -57,7 +58,16 @@ class Search:
             self._from(before)
         elif self._in_order and self.pages > 2 and not self.ended:
             self._from(self._last)
+        if self.ended and page.withheld and not linked:
+            self._reach_on()
         self._follow()
+
+    def _reach_on(self) -> None:
+        """The server caps what it sends. Where it sorts, what it kept back is later than what it sent."""
+        if self._in_order:
+            self._from(self._last)
+        if self.ended:
+            raise PollFault(Trouble.CAPPED, "fewer than match are sent, and no next page is named")
 
     def _from(self, moment: datetime | None) -> None:
         """Search from here on; by the link where all that was sent is of one moment."""

@@ -186,7 +186,7 @@ class EhrServer:
             return min(float(value[:9]), LONGEST_RETRY)
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter of numbers beyond all bounds
             return None
         wait = (moment.replace(tzinfo=moment.tzinfo or UTC) - self._now()).total_seconds()
         return min(max(wait, 0.0), LONGEST_RETRY)

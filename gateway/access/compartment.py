@@ -112,9 +112,14 @@ def _bundle(
     whole = {name: value for name, value in bundle.items() if name != "entry"}
     if kept:
         whole["entry"] = kept
-    if kept != entries:
+    if _matches(kept) != _matches(entries):
         whole.pop("total", None)  # it would count what is not shown
     return whole
+
+
+def _matches(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries that a total counts: not what a search brings along."""
+    return [entry for entry in entries if entry.get("search") != {"mode": "include"}]
 
 
 def _entry(

@@ -10,7 +10,7 @@ from gateway.audit.events import Action, Event
 from gateway.case import Case
 from gateway.desk.desk import Ruling, ruling
 from gateway.desk.ports import Person
-from gateway.desk.query_moves import answered, asked_hold, cancelled, holds_after, of, replaced
+from gateway.desk.query_moves import answered, asked_hold, cancelled, holds_after, of, repeats, replaced
 from gateway.desk.query_placing import Placement, kept_texts, outgoing, placed, refuse_unfit, told
 from gateway.desk.query_reading import Asked, QueryReading, asked
 from gateway.desk.refusals import Reason, Refusal
@@ -163,6 +163,8 @@ class QueryDesk(QueryReading):
             before = of(case, query_id)
             if expected_version not in (None, before.version):
                 raise Refusal(Reason.STALE, f"The query has version {before.version} by now")
+            if expected_version is None and repeats(before, said):
+                return Unchanged(asked(before, case))
             after = answered(before, said, now, implied=expected_version is None)
             if after is before:
                 return Unchanged(asked(before, case))

@@ -57,6 +57,13 @@ def answered(query: Query, said: Answer, now: datetime, *, implied: bool) -> Que
     return _moved(query, status, now, Party.PROVIDER, said)
 
 
+def repeats(query: Query, said: Answer) -> bool:
+    """Whether it is the very answer that ended the query: its sender did not hear that it was taken."""
+    if query.status is not QueryStatus.COMPLETED or said.status != QueryStatus.COMPLETED:
+        return False
+    return (query.answer, query.answer_option, query.answered_by) == (said.text, said.option, said.author)
+
+
 def asked_hold(id: int, query: Query, now: datetime) -> Hold:
     """What holds the claim while the query is open."""
     return open_hold(

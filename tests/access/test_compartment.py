@@ -87,6 +87,13 @@ def test_a_bundle_is_shown_without_what_is_others() -> None:
     assert shown(only_others, MINE) == {"resourceType": "Bundle"}
 
 
+def test_a_total_stays_when_only_what_came_along_is_left_out() -> None:
+    match = entry(about("Task", {"identifier": MY_NUMBER}), search={"mode": "match"})
+    along = entry(about("Encounter", {"identifier": OTHER_NUMBER}), search={"mode": "include"})
+    bundle = {"resourceType": "Bundle", "type": "searchset", "total": 1, "entry": [match, along]}
+    assert shown(bundle, MINE) == {**bundle, "entry": [match]}
+
+
 def test_a_search_brings_along_only_types_that_may_be_read() -> None:
     task = about("Task", {"identifier": MY_NUMBER})
     claim, encounter = about("Claim", None), about("Encounter", None)

@@ -104,6 +104,38 @@ async def test_the_same_bundle_again_repeats_nothing(kind: str) -> None:
     assert elsewhere.status_code == (412 if kind == "transaction" else 200)
 
 
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+async def test_the_same_bundle_with_a_get_is_told_again_and_read_anew(kind: str) -> None:
+    kept = Kept()
+    unless = "identifier=urn:mrn|7"
+    patient = {"resourceType": "Patient", "identifier": [{"system": "urn:mrn", "value": "7"}]}
+    sent = bundle(
+        kind,
+        entry("GET", "Organization/o-1"),
+        entry("POST", "Patient", patient, ifNoneExist=unless),
+        entry("POST", "Location", {"resourceType": "Location", "name": "Ward 3"}),
+    )
+    async with door(kept) as client:
+        first = await client.post(root(client), json=sent, headers=REQUEST)
+        await client.put("/Organization/o-1", json={"resourceType": "Organization", "id": "o-1", "name": "General"})
+        count = len(kept.received)
+        again = await client.post(root(client), json=sent, headers=REQUEST)
+    assert [statuses(first), statuses(again)] == [["404", "201", "201"], ["200", "201", "201"]]
+    assert names(again)[1:] == names(first)[1:]
+    assert again.json()["entry"][0]["resource"]["name"] == "General"
+    assert len(kept.received) == count
+
+
+async def test_a_long_answer_is_told_again_by_its_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.adapters.fhir.bundles.LARGEST_REPLY", 300)
+    async with door(Kept()) as client:
+        headers = {**REQUEST, "Prefer": "return=representation"}
+        answers = [await client.post(root(client), json=bundle("transaction", PATIENT), headers=headers) for _ in "12"]
+    assert [statuses(answer) for answer in answers] == [["201"], ["201"]]
+    assert names(answers[0]) == names(answers[1])
+    assert ["resource" in answer.json()["entry"][0] for answer in answers] == [True, False]
+
+
 async def test_a_batch_that_broke_off_is_taken_up_where_it_ended() -> None:
     kept = Kept()
     sent = bundle("batch", PATIENT, entry("POST", "Encounter", encounter(subject={"reference": ANN})))
@@ -211,3 +243,23 @@ async def test_large_bundles_are_refused() -> None:
     async with door(Kept()) as client:
         answer = await client.post(root(client), json=bundle("batch", *[PATIENT] * 501))
     assert (answer.status_code, issue_of(answer)["code"]) == (413, "too-long")
+
+
+async def test_every_refusal_says_what_it_is_about() -> None:
+    async with door(Kept()) as client:
+        json = {"Content-Type": "application/fhir+json"}
+        strict = {"Prefer": "handling=strict"}
+        answers = {
+            "Patient.id": await client.get("/Patient/none"),
+            "Patient.meta.versionId": await client.get("/Patient/none/_history/x"),
+            "Resource.id": await client.get("/Patient/" + "x" * 65),
+            "request.method": await client.delete("/Patient/none"),
+            "request.url": await client.get("/Nothing"),
+            "request.body": await client.post("/Patient", content=b'{\n "a": ,}', headers=json),
+            "colour": await client.get("/Patient?colour=red", headers=strict),
+            "Patient": await client.get("/Patient?PT-123456%20=1", headers=strict),
+        }
+    assert {place: issue_of(answer)["expression"] for place, answer in answers.items()} == {
+        place: [place] for place in answers
+    }
+    assert issue_of(answers["request.body"])["diagnostics"].endswith("line 2, column 7")

@@ -72,6 +72,7 @@ async def test_an_answer_without_the_steps_before_it_is_taken_too(here: World, p
     (task,) = await provider.inbox()
     kept = await provider.answer(task, option="Other", text="Dilutional")
     assert kept["resourceType"] == "QuestionnaireResponse"
+    assert await provider.answer(task, option="Other", text="Dilutional") == kept, "the same again changes nothing"
     with pytest.raises(Refused) as again:
         await provider.answer(task, option="Unable to determine")
     assert again.value.status == 409

@@ -85,7 +85,7 @@ async def test_a_patch_moves_and_answers_a_query_as_an_update_does(served: Serve
     [
         (patch(("replace", "/status", "accepted")), None, 428, "If-Match"),
         (patch(("replace", "/status", "accepted")), 'W/"2"', 412, "If-Match"),
-        (patch(("test", "/status", "completed"), ("replace", "/status", "accepted")), 'W/"1"', None, "[0].value"),
+        (patch(("test", "/status", "completed"), ("replace", "/status", "accepted")), 'W/"1"', 409, "[0].value"),
         (patch(("replace", "/status", "completed")), 'W/"1"', 422, "Task.output"),
         (patch(("replace", "/status", "rejected")), 'W/"1"', 422, "Task.statusReason"),
         (patch(("replace", "/status", "on-hold")), 'W/"1"', 409, "Task.status"),
@@ -93,7 +93,7 @@ async def test_a_patch_moves_and_answers_a_query_as_an_update_does(served: Serve
         (patch(("replace", "/description", "Sepsis?")), 'W/"1"', 422, "Task.description"),
         (patch(("add", "/note", [{"text": "x"}])), 'W/"1"', 422, "Task.note"),
         (patch(("remove", "/nothing", None)), 'W/"1"', None, "[0].path"),
-        ({"op": "replace"}, 'W/"1"', 400, None),
+        ({"op": "replace"}, 'W/"1"', 400, "request.body"),
     ],
 )
 async def test_a_patch_that_cannot_be_is_refused_with_its_place(

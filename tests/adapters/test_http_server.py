@@ -450,3 +450,10 @@ def test_what_is_sent_is_taken_as_it_is_described(body: bytes, status: int) -> N
 
 def test_a_text_that_speaks_of_nul_holds_none() -> None:
     assert parsed(Amounts, b'{"count": 7, "text": "\\\\u0000"}').text == "\\u0000"
+
+
+async def test_an_address_that_is_too_long_is_told_so() -> None:
+    async with serving() as (client, _, _):
+        answer = await client.get("/api/ping?" + "a" * 20_000)
+    assert answer.status_code == 400
+    assert "too long" in answer.json()["detail"]

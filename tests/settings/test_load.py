@@ -159,3 +159,20 @@ def test_a_password_of_the_database_comes_from_the_environment(tmp_path: Path, s
     config = written(tmp_path, f'store: "{store}"\n', environ)
     assert config.store == resolved
     assert "secret" not in repr(config)
+
+
+def test_systems_of_identifiers_are_keys_as_fhir_writes_them(tmp_path: Path) -> None:
+    text = """
+clients:
+  - name: ehr
+    roles: [feed]
+    token_env: EHR_TOKEN
+    authorities:
+      urn:oid:2.16.840.1.113883.19.5: GENERAL    # PID-3.4
+      http://hospital.example/accounts: HAR
+"""
+    (client,) = written(tmp_path, text, ENVIRON).clients
+    assert client.authorities == {
+        "urn:oid:2.16.840.1.113883.19.5": "GENERAL",
+        "http://hospital.example/accounts": "HAR",
+    }

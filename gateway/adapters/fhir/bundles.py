@@ -44,7 +44,9 @@ from gateway.store.interface import Conflict, MessageQuery, ResourceVersion, Sto
 
 TRANSACTION, BATCH = "transaction", "batch"
 LARGEST_REPLY = 4 * 1024 * 1024
-"""A longer answer is not kept with its Bundle: what is sent again is worked out again."""
+"""Of a longer answer only the statuses and locations are kept with its Bundle."""
+
+_LEAN = ("status", "location", "etag", "lastModified")
 
 Told = dict[int, dict[str, Any]]
 """By an entry's place, what its response says."""
@@ -87,24 +89,26 @@ class Bundles:
         kind = bundle.get("type")
         if kind not in (TRANSACTION, BATCH):
             raise Fault(422, "Send a transaction or a batch", code="not-supported", where="Bundle.type")
-        repeated = await self._repeated(call)
+        found, refused = wishes(bundle["entry"], call.who)
+        told: Told = {index: _refusal(fault) for index, fault in refused.items()}
+        repeated = await self._repeated(call, found, told)
         if repeated is not None:
             return repeated
-        found, refused = wishes(bundle["entry"], call.who)
         if refused and kind == TRANSACTION:
             raise Refused(_status(refused.values()), [issue for one in refused.values() for issue in issues_of(one)])
         if kind == TRANSACTION:
             return await self._transaction(call, found)
-        told: Told = {index: _refusal(fault) for index, fault in refused.items()}
         return await self._batch(call, found, told, len(bundle["entry"]))
 
-    async def _repeated(self, call: Call) -> Answer | None:
-        """The answer that this very Bundle was given before, under the same X-Request-Id."""
+    async def _repeated(self, call: Call, found: Iterable[Wish], refused: Told) -> Answer | None:
+        """The answer that this very Bundle was given before, under the same X-Request-Id. What its GET entries ask for
+        is read again."""
         query = MessageQuery(feed=call.who.name, control=call.request_id, limit=5)
-        for found in await self._resources.messages(query):
-            message = await self._resources.message(found.id) if found.type.startswith("POST Bundle/") else None
+        for sent in await self._resources.messages(query):
+            message = await self._resources.message(sent.id) if sent.type.startswith("POST Bundle/") else None
             if message is not None and message.payload == call.body and message.reply:
-                return Answer(200, message.reply, FHIR)
+                reading = [wish for wish in found if wish.method == "GET"]
+                return _filled(message.reply, {**refused, **await self._read(call, reading)})
         return None
 
     # Transactions
@@ -115,18 +119,17 @@ class Bundles:
         reading = [wish for wish in found if wish.method == "GET"]
         for _ in range(RETRIES):
             plan = await self._planned(call, writing)
-            answer = _answer(TRANSACTION, plan.told, len(found)) if not reading else None
             try:
-                await self._intake.accept_together([*plan.kept, self._whole(call, answer)])
+                await self._intake.accept_together([*plan.kept, self._whole(call, TRANSACTION, plan.told, len(found))])
             except Conflict:
-                repeated = await self._repeated(call)
+                repeated = await self._repeated(call, reading, {})
                 if repeated is not None:
                     return repeated
                 continue
             except StoreFault as fault:
                 raise unkept(fault) from None
             told = {**plan.told, **await self._read(call, reading)}
-            return answer or _answer(TRANSACTION, told, len(found))
+            return _answer(TRANSACTION, told, len(found))
         raise Fault(409, "Others keep changing what this transaction writes; send it again")
 
     async def _planned(self, call: Call, writing: Sequence[Wish]) -> _Plan:
@@ -166,13 +169,13 @@ class Bundles:
             version = await self._submission.version(call, wish.type, wish.id, wish.expected)
         return Written.of(wish.type, wish.id or ids[wish.index], body, write(body), wish.method, control), version
 
-    def _whole(self, call: Call, answer: Answer | None) -> tuple[int, Received, ResourceVersion | None]:
-        """The Bundle itself. Nothing is made of it: its entries are messages of their own."""
+    def _whole(self, call: Call, kind: str, told: Told, size: int) -> tuple[int, Received, ResourceVersion | None]:
+        """The Bundle itself, with what was told of all but its GET entries. Nothing is made of it: its entries are
+        messages of their own.
+        """
         id_ = self._submission.new_id()
-        reply = answer.body if answer is not None and isinstance(answer.body, bytes) else b""
-        if len(reply) > LARGEST_REPLY:
-            reply = b""
         type_ = f"POST Bundle/{id_}"
+        reply = _reply(kind, told, size)
         return id_, Received(call.who.name, Format.FHIR, type_, call.request_id, call.body, reply, call.remote), None
 
     # Batches
@@ -187,14 +190,12 @@ class Bundles:
             wave = [(wish, self._submission.new_id()) for wish in writing if wish.rank == rank]
             said = await asyncio.gather(*(self._one(call, wish, ids, known, id_) for wish, id_ in wave))
             told |= {wish.index: one for (wish, _), one in zip(wave, said, strict=True)}
-        told |= await self._read(call, reading)
-        answer = _answer(BATCH, told, size)
-        id_, received, _ = self._whole(call, answer if not reading else None)
+        id_, received, _ = self._whole(call, BATCH, told, size)
         try:
             await self._intake.accept(received, None, id_)
         except StoreFault as fault:
             raise unkept(fault) from None
-        return answer
+        return _answer(BATCH, {**told, **await self._read(call, reading)}, size)
 
     async def _one(
         self, call: Call, wish: Wish, ids: Mapping[int, str], known: Mapping[str, str], message: int
@@ -272,6 +273,24 @@ def _refuse_twice(writing: Iterable[Wish]) -> None:
 
 def _answer(kind: str, told: Told, size: int) -> Answer:
     return resource(response_bundle(kind, [told[index] for index in range(size)]))
+
+
+def _reply(kind: str, told: Told, size: int) -> bytes:
+    """What is kept of an answer, to be told again. The response of what is yet to be read is empty."""
+    whole = write(response_bundle(kind, [told.get(index, {}) for index in range(size)]))
+    if len(whole) <= LARGEST_REPLY:
+        return whole
+    lean = [{name: told.get(index, {})[name] for name in _LEAN if name in told.get(index, {})} for index in range(size)]
+    return write(response_bundle(kind, lean))
+
+
+def _filled(reply: bytes, told: Told) -> Answer:
+    """A kept answer, with what `told` says where it says nothing itself."""
+    kept = orjson.loads(reply)
+    for index, entry in enumerate(kept["entry"]):
+        if not entry["response"]:
+            kept["entry"][index] = response_bundle("", [told[index]])["entry"][0]
+    return resource(kept)
 
 
 def _status(faults: Iterable[Fault]) -> int:

@@ -70,7 +70,7 @@ class KeptHistory:
         id_ = resource_id(call)
         stands = await self._resources.resource(call.who.name, type_, id_)
         if stands is None:
-            raise Fault(404, f"There is no {type_} with this id that this client wrote")
+            raise Fault(404, f"There is no {type_} with this id that this client wrote", where=f"{type_}.id")
         asked = _asked(call, type_, id_)
         return await self._page(asked, call, stands.version if asked.search.since is None else None)
 

@@ -67,11 +67,11 @@ class KeptReading:
         """The version that the address names. Fault 404."""
         version = call.params.get("version")
         if version is not None and not (version.isascii() and version.isdecimal() and len(version) < 10):
-            raise Fault(404, "There is no such version")
+            raise Fault(404, "There is no such version", where=f"{type_}.meta.versionId")
         number = int(version) if version else None
         stands = await self._resources.resource(call.who.name, type_, resource_id(call), number)
         if stands is None:
-            raise Fault(404, f"There is no {type_} with this id that this client wrote")
+            raise Fault(404, f"There is no {type_} with this id that this client wrote", where=f"{type_}.id")
         return stands
 
     async def _body(self, stands: ResourceVersion) -> dict[str, Any]:

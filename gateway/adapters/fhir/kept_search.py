@@ -37,6 +37,8 @@ _BOUNDING = tuple(prefix for prefix in PREFIXES if prefix not in ("ne", "ap"))
 _CODES = frozenset({"status", "use", "gender", "active"})
 """Parameters whose values are codes without a system of their own."""
 _PLAIN = frozenset({"_format", "_pretty"})
+_PLAIN_NAME = re.compile(r"[A-Za-z_-]{1,64}")
+"""What is told of an unknown parameter; anything else may be a value gone astray."""
 _LAST = "~"
 """Behind every date, as texts are compared."""
 
@@ -99,7 +101,8 @@ def kept_search(client: str, type_: str, pairs: Iterable[tuple[str, str]], *, st
         elif parameter is not None:
             found = _narrowed(found, _Given(name, modifier, _values(name, value), type_, parameter))
         elif strict and name not in _PLAIN:
-            raise Fault(400, f"A search parameter is not supported for {type_}", code="not-supported")
+            text = f"A search parameter is not supported for {type_}"
+            raise Fault(400, text, code="not-supported", where=written if _PLAIN_NAME.fullmatch(written) else type_)
         else:
             continue
         found = replace(found, used=(*found.used, (written, value)))

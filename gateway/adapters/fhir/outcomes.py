@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -18,6 +19,8 @@ ACCEPTS = (FHIR, "application/json")
 
 _ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,9})"')
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_PLACES = {401: "Authorization", 403: "Authorization", 404: "request.url", 405: "request.method", 413: "request.body"}
+"""What an error is about that names no element, header or parameter itself."""
 
 
 class Refused(Fault):
@@ -38,12 +41,16 @@ def issues_of(fault: Fault) -> tuple[Issue, ...]:
     """What a fault says, as issues."""
     if isinstance(fault, Refused):
         return fault.issues
-    return (Issue(FATAL if fault.status >= 500 else ERROR, fault.code, fault.where or "", fault.text),)
+    where = fault.where or _PLACES.get(fault.status, "")
+    return (Issue(FATAL if fault.status >= 500 else ERROR, fault.code, where, fault.text),)
 
 
 def malformed(error: MappingError) -> Refused:
     """400 for a body that is no resource, 422 for one that can't be used."""
-    return Refused(400 if error.code in ("structure", "limit") else 422, (issue_of(error),))
+    issue = issue_of(error)
+    if not issue.expression:
+        issue = replace(issue, expression="request.body")
+    return Refused(400 if error.code in ("structure", "limit") else 422, (issue,))
 
 
 def unacceptable(issues: Sequence[Issue]) -> Refused | None:
@@ -78,7 +85,7 @@ def resource_id(call: Call) -> str:
     """The id in the path. Fault 404 when nothing could have it."""
     id_ = call.params["id"]
     if not _ID.fullmatch(id_):
-        raise Fault(404, "There is no resource with this id")
+        raise Fault(404, "There is no resource with this id", where="Resource.id")
     return id_
 
 

@@ -211,7 +211,7 @@ class Submission:
         version = await self.version(call, type_, id_, expected)
         stands = await self._resources.resource(call.who.name, type_, id_, version) if version else None
         if stands is None:
-            raise Fault(404, f"There is no {type_} with this id that this client wrote")
+            raise Fault(404, f"There is no {type_} with this id that this client wrote", where=f"{type_}.id")
         message = await self._resources.message(stands.message)
         body = content(stands, message)
         if body is None:
@@ -308,7 +308,7 @@ def whole_outcome(body: dict[str, Any]) -> dict[str, object]:
 def patch_of(payload: bytes) -> list[Any]:
     """The operations of a JSON Patch, read as strictly as a resource. Fault 400."""
     try:
-        whole = read(_LIST + payload + b"}", DEPTH + 1)
+        whole = read(_LIST + payload + b"}", DEPTH + 1, len(_LIST))
     except MappingError as error:
         raise malformed(error) from None
     operations = whole["operations"]

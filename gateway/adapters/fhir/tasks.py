@@ -13,6 +13,7 @@ from gateway.adapters.fhir.outcomes import etag, expected_version, malformed, re
 from gateway.adapters.fhir.ports import AskedQuery, Queries
 from gateway.adapters.fhir.refusals import told_as_fault
 from gateway.adapters.fhir.search import parameters
+from gateway.adapters.fhir.submission import unpatched
 from gateway.adapters.fhir.task_answers import Answers
 from gateway.adapters.fhir.task_asking import patient_of, wanted_of
 from gateway.adapters.fhir.task_rendering import (
@@ -145,7 +146,7 @@ class Tasks:
         try:
             body = patched(before, operations)
         except MappingError as error:
-            raise malformed(error) from None
+            raise unpatched(error) from None
         fixed = [name for name in {**before, **body} if name not in MOVING and before.get(name) != body.get(name)]
         if fixed:
             raise Fault(422, "This was fixed when the query was asked", code="business-rule", where=_place(fixed[0]))
@@ -188,8 +189,9 @@ def _expected(call: Call) -> int:
 
 def _operations(body: bytes) -> object:
     """The JSON array that a patch is, read as strictly as a resource. Fault 400."""
+    ahead = b'{"%s":' % _WORD.encode()
     try:
-        whole = read(b'{"%s":%b}' % (_WORD.encode(), body))
+        whole = read(ahead + body + b"}", ahead=len(ahead))
     except MappingError as error:
         raise malformed(error) from None
     if set(whole) != {_WORD}:

@@ -11,6 +11,7 @@ import secrets
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDict
 
@@ -81,6 +82,8 @@ class GuardedConnection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun")
         text = "This is not a well-formed HTTP request" if status < 500 else "The gateway failed to answer"
+        if isinstance(exc, LineTooLong):
+            text = "The address or a header is too long: a search can be sent by POST to _search"
         request_id = secrets.token_hex(12)
         answer = problem(Fault(status, text), request_id)
         body = answer.body if isinstance(answer.body, bytes) else b""

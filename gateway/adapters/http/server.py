@@ -123,7 +123,7 @@ class HttpServer:
         renderer, name = self.table.renderer(request.path), "none"
         try:
             if "%00" in request.raw_path:
-                raise Fault(400, "An address holds no NUL")
+                raise Fault(400, "An address holds no NUL", where="request.url")
             match = self.table.match(request.method, request.rel_url.raw_path)
             name = match.route.path
             answer = await self._handled(request, match, request_id, begun)

@@ -36,8 +36,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _CONTROL = re.compile(rb"\\(?:(u00(?:0[0-8bcefBCEF]|1[0-9a-fA-F])|[bf])|.)", re.DOTALL)
 
 
-def read(payload: bytes, limit_depth: int = DEPTH) -> dict[str, Any]:
-    """The JSON object that `payload` is: decimals are `Decimal`, whole numbers `int`.
+def read(payload: bytes, limit_depth: int = DEPTH, ahead: int = 0) -> dict[str, Any]:
+    """The JSON object that `payload` is: decimals are `Decimal`, whole numbers `int`. The first `ahead` bytes were put
+    before what was sent.
 
     Raises MappingError (`structure`, `limit`) when it isn't JSON, isn't an object, names a member twice, holds a NaN,
     a control character (R4, string) or more than `limit_depth` levels.
@@ -45,6 +46,9 @@ def read(payload: bytes, limit_depth: int = DEPTH) -> dict[str, Any]:
     try:
         orjson.loads(payload)
         value = json.loads(payload, object_pairs_hook=_members, parse_float=_decimal)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno - (ahead if error.lineno == 1 else 0)}"
+        raise MappingError("structure", "", f"the body is not well-formed JSON: {place}") from error
     except (ValueError, RecursionError) as error:
         raise MappingError("structure", "", "the body is not well-formed JSON") from error
     if not isinstance(value, dict):

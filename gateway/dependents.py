@@ -15,11 +15,14 @@ from gateway.mappings.fhir.resource import read
 from gateway.message import Format, Message, MessageState
 from gateway.shelf import DEPTH
 from gateway.store.interface import ResourceVersion
+from gateway.store.resource_reads import MOST_REFERRING
 
 MOST = 5_000
 """Resources that are looked at because of one."""
 UNRESOLVED = "unresolved"
 """What the reason begins with of a message whose encounter could not be found."""
+_FINDING = frozenset({"Account", "Encounter"})
+"""Types by which an encounter is found. Whatever else comes, what waits for one of these waits on."""
 
 LASTING = SUPPORTING - {"Account", "Binary", "Condition", "Procedure"}
 """Types that outlive a visit: when a patient moves, what was billed before is not billed anew."""
@@ -40,6 +43,8 @@ _RESTS: Mapping[str, frozenset[str]] = {
     "RelatedPerson": frozenset({"Account", "Coverage"}),
 }
 """Type -> the types whose meaning rests on it: a document names its patient, and says the same whoever that is."""
+MOST_LATER = 20
+"""Versions behind a resource's own that are looked through for it."""
 AT_ONCE = 20
 """Messages read together, documents with their contents among them."""
 
@@ -82,11 +87,13 @@ async def dependents(store: Kept, message: Message) -> Dependents:
     kind = name.partition("/")[0]
     if message.format is not Format.FHIR or kind not in (*SUPPORTING, "Encounter") or "/" not in name:
         return Dependents()
-    if kind == "Encounter" and await _stood(store, message, name):
+    if await (_stood(store, message, name) if kind == "Encounter" else _repeats(store, message, name)):
         return Dependents()
     found = await _Search(store, message.feed).run(name, _read(message) if kind in ATTACHED else None)
     if kind == "Encounter":
         found.encounters.clear()
+    if kind not in _FINDING:
+        found.unresolved.clear()
     found.unresolved.pop(message.id, None)
     found.lasting = kind in LASTING
     return found
@@ -102,6 +109,41 @@ async def _stood(store: Kept, message: Message, name: str) -> bool:
     before = await store.resource(message.feed, *_parts(name), version=newest.version - 1)
     kept = await store.whole_messages([before.message]) if before is not None else {}
     return any(each.state is MessageState.PROCESSED and each.id != message.id for each in kept.values())
+
+
+async def _repeats(store: Kept, message: Message, name: str) -> bool:
+    """Whether the version before said the same and was dealt with: whoever depends on it was read with it. Senders
+    write a Practitioner again with each of a thousand Claims.
+    """
+    if message.replay_of is not None or message.type.startswith("POST "):
+        return False
+    before = await _before(store, message, name)
+    kept = await store.whole_messages([before.message]) if before is not None else {}
+    for each in kept.values():
+        said, said_before = _read(message), _read(each)
+        same = said is not None and said_before is not None and _content(said) == _content(said_before)
+        return same and each.state is MessageState.UNUSED
+    return False
+
+
+async def _before(store: Kept, message: Message, name: str) -> ResourceVersion | None:
+    """The version before the one that `message` brought."""
+    version = await store.resource(message.feed, *_parts(name))
+    for _ in range(MOST_LATER):
+        if version is None or version.version == 1:
+            return None
+        before = await store.resource(message.feed, *_parts(name), version=version.version - 1)
+        if version.message == message.id:
+            return before
+        version = before
+    return None
+
+
+def _content(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """What it says, without what its server says of the version. A tag may say why a Binary has no content."""
+    meta = resource.get("meta")
+    tags = meta.get("tag") if isinstance(meta, dict) else None
+    return {**{name: value for name, value in resource.items() if name != "meta"}, "meta": tags}
 
 
 class _Search:
@@ -131,6 +173,7 @@ class _Search:
         """The resources that refer to `name`, those that were not met before."""
         rests = _RESTS.get(name.partition("/")[0], frozenset())
         referring = await self._store.referring(self._client, name)
+        self._found.more |= len(referring) >= MOST_REFERRING
         versions = [v for v in referring if v.type in rests and _name(v) not in self._seen]
         if len(self._seen) + len(versions) > MOST:
             self._found.more = True
@@ -158,13 +201,20 @@ class _Search:
         return names
 
     async def _take(self, message: Message) -> None:
-        if message.state is MessageState.REPLAYED:
-            attempts = await self._store.attempts(message.id)
-            message = (await self._store.whole_messages(attempts[-1:])).get(attempts[-1], message)
+        message = await self._last_attempt(message)
         if message.state is MessageState.PROCESSED and message.encounter is not None:
             self._found.encounters[message.encounter] = None
         elif message.state is MessageState.SET_ASIDE and (message.reason or "").startswith(UNRESOLVED):
             self._found.unresolved[message.id] = message
+
+    async def _last_attempt(self, message: Message) -> Message:
+        """Each attempt that is taken again has one of its own."""
+        while message.state is MessageState.REPLAYED and (attempts := await self._store.attempts(message.id)):
+            later = (await self._store.whole_messages(attempts[-1:])).get(attempts[-1])
+            if later is None:
+                break
+            message = later
+        return message
 
 
 def _name(version: ResourceVersion) -> str:

@@ -70,8 +70,17 @@ class Shelf:
         return found
 
     async def _attached(self, name: str) -> list[str]:
+        """In the order in which they were first written: one that is written again keeps its place."""
         versions = await self._store.referring(self._client, name)
-        return [f"{each.type}/{each.id}" for each in versions if each.type in ATTACHED][: MOST + 1]
+        attached = [each for each in versions if each.type in ATTACHED][: MOST + 1]
+        places = {f"{each.type}/{each.id}": await self._first_written(each) for each in attached}
+        return sorted(places, key=places.__getitem__)
+
+    async def _first_written(self, version: ResourceVersion) -> int:
+        first = version
+        if version.version > 1:
+            first = await self._store.resource(self._client, version.type, version.id, 1) or version
+        return first.message
 
     async def _newest(self, names: Sequence[str]) -> dict[str, tuple[dict[str, Any], int]]:
         """The kept resources by name, each with its size in bytes; those that are unknown are left out. Of one whose
@@ -175,5 +184,6 @@ def _usable(message: Message | None) -> dict[str, Any] | None:
         resource = read(message.payload)
     except MappingError:
         return None  # Its own message is set aside with the reason.
-    waits = message.state is MessageState.RECEIVED
-    return None if waits and any(issue.refuses for issue in validate(resource)) else resource
+    # What was taken again may have been found unfit by a later attempt.
+    unsure = message.state in (MessageState.RECEIVED, MessageState.REPLAYED)
+    return None if unsure and any(issue.refuses for issue in validate(resource)) else resource

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.access.compartment import PatientNumber
 from gateway.access.roles import Permission, Role
@@ -43,6 +43,9 @@ class Asking:
     """The parameters of a search, as far as they may be told (`gateway.adapters.http.witnessed`)."""
     told: bool = False
     """Whether an event tells of the request."""
+    within: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list, repr=False)
+    """What is read beside what is written, as by entries of a Bundle: each address, and what it shows. The door tells
+    them one by one."""
 
     @property
     def name(self) -> str:
@@ -87,3 +90,9 @@ def origin(caller: object) -> Mapping[str, object]:
         return {}
     caller.told = True
     return caller.origin()
+
+
+def read_within(caller: object, url: str, resource: Mapping[str, Any]) -> None:
+    """The caller's request reads `resource` at `url`, among other things. Nothing for a caller outside a request."""
+    if isinstance(caller, Asking):
+        caller.within.append((url, resource))

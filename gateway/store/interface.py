@@ -378,7 +378,9 @@ class Store(QueryShelf, Upkeep, Access, FetchStore, TrailStore, Protocol):
         ...
 
     async def referring(self, client: str, reference: str) -> list[ResourceVersion]:
-        """The newest versions of `client` that refer to `reference` (`Patient/5`), by their messages; 1,000 at most."""
+        """The newest versions of `client` that refer to `reference` (`Patient/5`), by their messages; of very many the
+        last 1,000.
+        """
         ...
 
     async def whole_messages(self, ids: Sequence[int]) -> dict[int, Message]:

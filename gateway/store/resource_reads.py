@@ -72,7 +72,7 @@ class ResourceReads(ABC):
 
     async def referring(self, client: str, reference: str) -> list[ResourceVersion]:
         rows = await self._scan(asked.REFERRING, plain(client), plain(reference), MOST_REFERRING)
-        return [records.resource(row) for row in rows]
+        return [records.resource(row) for row in reversed(rows)]
 
     async def whole_messages(self, ids: Sequence[int]) -> dict[int, Message]:
         if not ids:

@@ -102,6 +102,6 @@ HISTORY_OF_TYPE = read(
 REFERRING = read(
     _COLUMNS,
     "WHERE r.message IN (SELECT v.message FROM resource_values AS v WHERE v.client = $1 AND v.token = $2)",
-    "AND r.newest = 1 ORDER BY r.message LIMIT $3",
+    "AND r.newest = 1 ORDER BY r.message DESC LIMIT $3",
 )
-"""Under whichever name the reference stands."""
+"""Under whichever name the reference stands. Of very many, those that were written last."""

@@ -12,7 +12,7 @@ from kept_world import Kept, door
 from test_fhir_submission import encounter, issue_of
 
 from gateway.mappings.fhir.resource import validate
-from gateway.store.interface import StoreFault
+from gateway.store.interface import Conflict, StoreFault
 
 ANN = "urn:uuid:6f1b1c9e-0000-4000-8000-000000000001"
 VISIT = "urn:uuid:6f1b1c9e-0000-4000-8000-000000000002"
@@ -263,3 +263,94 @@ async def test_every_refusal_says_what_it_is_about() -> None:
         place: [place] for place in answers
     }
     assert issue_of(answers["request.body"])["diagnostics"].endswith("line 2, column 7")
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+async def test_the_same_bundle_again_reads_anew_and_writes_nothing(kind: str) -> None:
+    kept = Kept()
+    put = entry("PUT", "Patient/p-1", {"resourceType": "Patient", "id": "p-1", "gender": "female"})
+    body = orjson.dumps(bundle(kind, PATIENT, entry("GET", "Patient?gender=female"), put))
+    async with door(kept) as client:
+        first = await client.post(root(client), content=body, headers=REQUEST)
+        await client.put("/Patient/p-2", json={"resourceType": "Patient", "id": "p-2", "gender": "female"})
+        again = await client.post(root(client), content=body, headers=REQUEST)
+    assert statuses(first) == statuses(again) == ["201", "200", "201"]
+    assert names(again) == names(first)
+    assert [answer.json()["entry"][1]["resource"]["total"] for answer in (first, again)] == [2, 3]
+    assert len(kept.received) == 4
+
+
+async def test_a_long_answer_is_given_again_without_the_resources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.adapters.fhir.bundles.LARGEST_REPLY", 100)
+    headers = {**REQUEST, "Prefer": "return=representation"}
+    async with door(Kept()) as client:
+        answers = [await client.post(root(client), json=bundle("transaction", PATIENT), headers=headers) for _ in "ab"]
+    assert [statuses(answer) for answer in answers] == [["201"], ["201"]]
+    assert names(answers[0]) == names(answers[1])
+    assert ["resource" in answer.json()["entry"][0] for answer in answers] == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+async def test_what_refers_to_one_that_stands_already_leads_to_it(kind: str) -> None:
+    numbered = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "7"}]}
+    patient = entry("POST", "Patient", numbered, fullUrl=ANN, ifNoneExist="identifier=urn:x|7")
+    sent = bundle(kind, patient, entry("POST", "Encounter", encounter(subject={"reference": ANN})))
+    async with door(Kept()) as client:
+        await client.post("/Patient", json=numbered)
+        answer = await client.post(root(client), json=sent, headers=REQUEST)
+        written = (await client.get(f"/{names(answer)[1]}")).json()
+    assert statuses(answer) == ["200", "201"]
+    assert written["subject"]["reference"] == names(answer)[0]
+
+
+async def test_two_entries_that_forbid_each_other_are_told_so() -> None:
+    numbered = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "7"}]}
+    patient = entry("POST", "Patient", numbered, ifNoneExist="identifier=urn:x|7")
+    async with door(Kept()) as client:
+        answer = await client.post(root(client), json=bundle("transaction", patient, patient), headers=REQUEST)
+        alone = await client.post(root(client), json=bundle("transaction", patient), headers=REQUEST)
+        both = await client.post(root(client), json=bundle("transaction", patient, patient), headers=REQUEST)
+    assert (answer.status_code, issue_of(answer)["expression"]) == (412, ["Bundle.entry[1].request.ifNoneExist"])
+    assert (statuses(alone), statuses(both)) == (["201"], ["200", "200"])
+
+
+async def test_a_conditional_create_again_is_told_what_it_was_told_though_it_was_changed_since() -> None:
+    numbered = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "7"}]}
+    headers = {**REQUEST, "If-None-Exist": "identifier=urn:x|7"}
+    async with door(Kept()) as client:
+        first = await client.post("/Patient", json=numbered, headers=headers)
+        own = first.json()["id"]
+        other = {"resourceType": "Patient", "id": own, "identifier": [{"system": "urn:x", "value": "8"}]}
+        await client.put(f"/Patient/{own}", json=other)
+        again = await client.post("/Patient", json=numbered, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.headers["Location"] == first.headers["Location"]
+
+
+async def test_an_entry_that_meets_another_is_worked_on_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The id of a message is its place in the order of work: the version that stands is worked on last."""
+    kept, others = Kept(), []
+    real = kept.accept
+
+    def accept(received: Any, *given: Any) -> Any:
+        if received.type == "PUT Encounter/e-1" and not others:
+            others.append(kept.new_id())
+            raise Conflict("another was faster")
+        return real(received, *given)
+
+    monkeypatch.setattr(kept, "accept", accept)
+    async with door(kept) as client:
+        sent = bundle("batch", entry("PUT", "Encounter/e-1", encounter(id="e-1")))
+        assert statuses(await client.post(root(client), json=sent, headers=REQUEST)) == ["201"]
+    assert kept.received[0].id > others[0]
+
+
+async def test_an_update_with_if_match_again_is_told_what_it_was_told() -> None:
+    async with door(Kept()) as client:
+        await client.put("/Encounter/e-1", json=encounter(id="e-1"))
+        headers = {**REQUEST, "If-Match": 'W/"1"'}
+        changed = encounter(id="e-1", language="en")
+        answers = [await client.put("/Encounter/e-1", json=changed, headers=headers) for _ in "ab"]
+        other = await client.put("/Encounter/e-1", json=encounter(id="e-1", language="fr"), headers=headers)
+    assert [(answer.status_code, answer.headers["ETag"]) for answer in answers] == [(200, 'W/"2"')] * 2
+    assert other.status_code == 412

@@ -192,3 +192,30 @@ async def test_what_cannot_be_told_is_not_shown(world: World, monkeypatch: pytes
     monkeypatch.undo()
     assert answer.status_code == 503
     assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+async def test_what_entries_of_a_bundle_read_is_told_each_time(world: World) -> None:
+    """The same Bundle again keeps nothing, and yet shows what stands."""
+    client = world.http(Role.FEED)
+    patient = {"resourceType": "Patient", "id": "p-1", "identifier": [{"value": "7"}]}
+    await client.put("/fhir/Patient/p-1", json=patient, headers=FHIR)
+    entries = [{"request": {"method": "GET", "url": url}} for url in ("Patient/p-1", "Patient?identifier=7")]
+    batch = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+    for _ in range(2):
+        await client.post("/fhir", json=batch, headers={**FHIR, "X-Request-Id": "request-of-two"})
+    told = [event for event in await said(world) if event.detail.get("request") == "request-of-two"]
+    found = [(event.action, event.subject) for event in told if event.action != "message.received"]
+    assert found == [("resource.read", "Patient/p-1"), ("resource.searched", "search/Patient")] * 2
+    assert told[-1].detail["query"] == "identifier="
+    assert told[-1].detail["shown"] == ["Patient/p-1"]
+
+
+async def test_a_conditional_create_that_shows_what_stands_is_a_read(world: World) -> None:
+    client = world.http(Role.FEED)
+    patient = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "7"}]}
+    headers = {**FHIR, "If-None-Exist": "identifier=urn:x|7"}
+    first = await client.post("/fhir/Patient", json=patient, headers=headers)
+    again = await client.post("/fhir/Patient", json=patient, headers={**headers, "X-Request-Id": "request-again"})
+    assert again.status_code == 200
+    (told,) = [event for event in await said(world) if event.detail.get("request") == "request-again"]
+    assert (told.action, told.subject) == ("resource.read", f"Patient/{first.json()['id']}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 import pytest
 from services_world import World, world
 
+from gateway.building import Builder
 from gateway.encounter.model import DiagnosisUse
 from gateway.explaining import Explaining
 from gateway.mappings.fhir.drawing import drawn, followed
 from gateway.mappings.fhir.source import FhirSource, binary_id
 from gateway.message import Format, Message
 from gateway.reading import FhirReader
+from gateway.replay import replay
 from gateway.rules import Rules
 from gateway.shelf import MOST
 from gateway.store.interface import Conflict, MessageQuery, StoreFault
@@ -353,3 +356,110 @@ def test_only_what_is_mapped_is_followed_further() -> None:
     }
     assert followed(encounter, main=True) == ["Account/1", "Patient/1"]
     assert followed(encounter, main=False) == ["Account/1"]
+
+
+async def test_a_claim_that_waits_long_is_found_whatever_else_comes_first(
+    gateway: World, visit: dict[str, Resource]
+) -> None:
+    """Only what an encounter is found by has it taken again; and so it is, however often it was before."""
+    encounter, account = visit.pop("Encounter/ed-1001"), visit.pop("Account/ed1001")
+    claim = visit.pop("Claim/clm-1001")
+    without = {name: value for name, value in encounter.items() if name != "identifier"}
+    first, *_ = await put(gateway, claim, *visit.values())
+    assert (await gateway.message(first.id)).state == "set-aside"
+    await put(gateway, without, account | {"identifier": []}, account, encounter)
+    assert (await gateway.message(first.id)).state == "replayed"
+    assert [charge.id for charge in (await gateway.encounter(KEY)).charges] == ["TX-8101", "TX-8102"]
+
+
+async def test_what_was_taken_again_twice_still_follows(gateway: World, visit: dict[str, Resource]) -> None:
+    *_, claim = await put(gateway, *visit.values())
+    for _ in range(2):
+        attempt = await replay(gateway.store, claim.id, actor="ann", clock=gateway.clock, ids=gateway.ids)
+        await gateway.work()
+        claim = await gateway.message(attempt)
+    await put(gateway, visit["Practitioner/stone"] | {"name": [{"family": "STONE", "given": ["KIMBERLY"]}]})
+    (first, *_) = (await gateway.encounter(KEY)).charges
+    assert "KIMBERLY" in [p.name.given for p in first.providers if p.name]
+
+
+async def test_a_broken_version_stays_broken_when_it_is_taken_again(gateway: World, visit: dict[str, Resource]) -> None:
+    await put(gateway, *visit.values())
+    wrong = {"gender": "F", "telecom": [{"system": "phone", "value": "1"}]}
+    (broken,) = await put(gateway, visit["Patient/fern"] | wrong)
+    await replay(gateway.store, broken.id, actor="ann", clock=gateway.clock, ids=gateway.ids)
+    await gateway.work()
+    await put(gateway, visit["Encounter/ed-1001"] | {"language": "en"})
+    assert (await gateway.encounter(KEY)).patient.phone == "2175550181"
+
+
+async def test_what_says_nothing_new_builds_nothing_again(
+    gateway: World, visit: dict[str, Resource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders write their Practitioners again with each Claim: that costs the same however many there are."""
+    await put(gateway, *visit.values())
+    asked = []
+    real = gateway.store.real.referring
+
+    async def referring(client: str, reference: str) -> Any:
+        asked.append(reference)
+        return await real(client, reference)
+
+    monkeypatch.setattr(gateway.store.real, "referring", referring)
+    await put(gateway, visit["Practitioner/stone"], visit["Practitioner/stone"] | {"meta": {"versionId": "9"}})
+    assert asked == []
+    await put(gateway, visit["Practitioner/stone"] | {"language": "en"})
+    assert asked[:1] == ["Practitioner/stone"]
+
+
+async def test_of_too_many_that_refer_to_one_the_last_follow_and_it_is_told(
+    gateway: World, visit: dict[str, Resource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.dependents.MOST_REFERRING", 3)
+    monkeypatch.setattr("gateway.store.resource_reads.MOST_REFERRING", 3)
+    await put(gateway, *visit.values())
+    (message,) = await put(gateway, visit["Patient/fern"] | {"telecom": [{"system": "phone", "value": "7"}]})
+    assert "there are more" in (message.reason or "")
+    assert (await gateway.encounter(KEY)).patient.phone == "7"
+
+
+async def test_a_procedure_that_is_written_again_keeps_its_rank(gateway: World, fixtures: Path) -> None:
+    written = json.loads((fixtures / "parity" / "inpatient.json").read_text())
+    stay = {f"{each['resourceType']}/{each['id']}": each for each in written if each["resourceType"] != "Claim"}
+    await put(gateway, *stay.values())
+    before = [(p.code, p.rank) for p in (await gateway.encounter("MAIN:HAR:IP2002")).procedures]
+    await put(gateway, stay["Procedure/marsh-line"] | {"language": "en"}, stay["Procedure/marsh-vent"])
+    await put(gateway, stay["Procedure/marsh-line"] | {"language": "fr"})
+    assert len(before) > 1
+    assert [(p.code, p.rank) for p in (await gateway.encounter("MAIN:HAR:IP2002")).procedures] == before
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_comes_first_the_visit_is_the_same(rules: Rules, visit: dict[str, Resource], seed: int) -> None:
+    """And it is what its kept messages make. Only before it is billed: what was billed stays as it was."""
+    order, chance = list(visit.values()), random.Random(seed)  # noqa: S311 - shuffles a test
+    changed = visit["Practitioner/stone"] | {"name": [{"family": "STONE", "given": ["KIMBERLY"]}]}
+    chance.shuffle(order)
+    order.insert(chance.randint(order.index(visit["Practitioner/stone"]) + 1, len(order)), changed)
+    waits = rules.policy.model_copy(update={"bill_hold_days": 30})
+    sources = {"ehr-fhir": FhirSource("ehr-fhir", "MAIN", authority="HAR")}
+    async with world(replace(rules, sources=sources, policy=waits)) as gateway:
+        for each in order:
+            newest = await gateway.store.resource("ehr-fhir", each["resourceType"], each["id"])
+            await gateway.put(each, "ehr-fhir", newest.version + 1 if newest else 1)
+            if chance.random() < 0.6:
+                await gateway.work()
+        await gateway.work()
+        kept = await gateway.store.messages(MessageQuery(limit=100))
+        (key,) = {message.encounter for message in kept if message.encounter}
+        case = await gateway.case(key)
+        read = Builder(gateway.store, {Format.FHIR: FhirReader(sources, gateway.store)})
+        assert case.claims == ()
+        assert case.encounter is not None
+        assert (await read.again(case.encounter)).encounter == case.encounter
+        assert [m for m in kept if m.state == "set-aside"] == []
+        encounter = case.encounter
+        given = {(c.id, p.name.given) for c in encounter.charges for p in c.providers[:1] if p.name}
+        assert given == {("TX-8101", "KIMBERLY"), ("TX-8102", "KIMBERLY")}
+        assert (encounter.visit.account, encounter.visit.location) != (None, None)
+        assert [c.payer_name for c in encounter.coverages] == ["BLUE PRAIRIE"]

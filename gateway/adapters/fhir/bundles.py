@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from gateway.access.asking import read_within
 from gateway.access.roles import Permission
 from gateway.adapters.fhir.bundle_entries import Wish, at, wishes
 from gateway.adapters.fhir.kept import Accepted, Written, numbered
@@ -41,6 +42,7 @@ from gateway.mappings.fhir.outcome import operation_outcome
 from gateway.mappings.fhir.resource import read, write
 from gateway.message import Format, Received
 from gateway.store.interface import Conflict, MessageQuery, ResourceVersion, StoreFault
+from gateway.store.resources import Condition
 
 TRANSACTION, BATCH = "transaction", "batch"
 LARGEST_REPLY = 4 * 1024 * 1024
@@ -136,6 +138,7 @@ class Bundles:
         """Every entry with its id and version, its references turned. Fault when one can't be kept."""
         ids = _ids(call, writing)
         standing = {wish.index: await self._matching(call, wish) for wish in writing if wish.unless}
+        _refuse_same(wish for wish in writing if wish.unless and standing[wish.index] is None)
         known = _known(writing, ids, standing)
         kept: list[Kept] = []
         told: Told = {}
@@ -185,7 +188,7 @@ class Bundles:
         writing = [wish for wish in found if wish.method != "GET"]
         reading = [wish for wish in found if wish.method == "GET"]
         ids = _ids(call, writing)
-        known = _known(writing, ids, {})
+        known = _known(writing, ids, {wish.index: await self._standing(call, wish) for wish in writing if wish.unless})
         for rank in sorted({wish.rank for wish in writing}):
             wave = [(wish, self._submission.new_id()) for wish in writing if wish.rank == rank]
             said = await asyncio.gather(*(self._one(call, wish, ids, known, id_) for wish, id_ in wave))
@@ -196,6 +199,13 @@ class Bundles:
         except StoreFault as fault:
             raise unkept(fault) from None
         return _answer(BATCH, {**told, **await self._read(call, reading)}, size)
+
+    async def _standing(self, call: Call, wish: Wish) -> Accepted | None:
+        """As `_matching`. One that is refused refuses its own entry, in its turn."""
+        try:
+            return await self._matching(call, wish)
+        except Fault:
+            return None
 
     async def _one(
         self, call: Call, wish: Wish, ids: Mapping[int, str], known: Mapping[str, str], message: int
@@ -229,7 +239,9 @@ class Bundles:
         for wish in reading:
             try:
                 with at(wish.place):
-                    told[wish.index] = {"status": _line(200), **await self._reading.asked(call, wish.url)}
+                    said = await self._reading.asked(call, wish.url)
+                read_within(call.caller, wish.url, said["resource"])
+                told[wish.index] = {"status": _line(200), **said}
             except Fault as fault:
                 told[wish.index] = _refusal(fault)
         return told
@@ -269,6 +281,16 @@ def _refuse_twice(writing: Iterable[Wish]) -> None:
             if (wish.type, wish.id) in seen:
                 raise Fault(400, "another entry changes the same resource", where=wish.place)
             seen.add((wish.type, wish.id))
+
+
+def _refuse_same(creating: Iterable[Wish]) -> None:
+    """Of two that are created under one condition, each would forbid the other."""
+    seen: set[tuple[str, tuple[Condition, ...]]] = set()
+    for wish in creating:
+        if (wish.type, wish.unless) in seen:
+            text = "another entry is created under the same ifNoneExist: bring the resource once, and refer to it"
+            raise Fault(412, text, code="multiple-matches", where=f"{wish.place}.request.ifNoneExist")
+        seen.add((wish.type, wish.unless))
 
 
 def _answer(kind: str, told: Told, size: int) -> Answer:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
 import orjson
 
+from gateway.access.asking import read_within
 from gateway.access.roles import Permission
 from gateway.adapters.fhir.kept import Accepted, Written, content, representation
 from gateway.adapters.fhir.kept_search import criteria
@@ -102,6 +104,7 @@ class Submission:
             return self._answer(call, await self.accept(call, written), written)
         accepted = await self.accept_unless(call, written, criteria(call.who.name, type_, unless))
         if accepted.status == 200:
+            read_within(call.caller, accepted.name, {})
             return await self._standing(call, accepted)
         return self._answer(call, accepted, written)
 
@@ -146,11 +149,19 @@ class Submission:
         for _ in range(RETRIES):
             version = 0
             if written.id is not None and not written.new:
-                version = await self.version(call, written.type, written.id, expected)
+                try:
+                    version = await self.version(call, written.type, written.id, expected)
+                except Fault:
+                    repeated = await self._sent_before(call, written)
+                    if repeated is not None:  # the version that it expected is the one that it took the place of
+                        return repeated
+                    raise
             accepted, (id_, received, named) = self.prepared(call, written, version + 1)
             try:
                 message = await self._intake.accept(received, named, id_)
             except Conflict:
+                # Under an id of its own: what comes later is worked on later.
+                written = replace(written, message=None)
                 continue
             except StoreFault as fault:
                 raise unkept(fault) from None
@@ -168,6 +179,10 @@ class Submission:
             try:
                 await self._intake.accept_together([kept])
             except Conflict:
+                # It may have been sent before, and have been changed since so that it meets `unless` no more.
+                repeated = await self._sent_before(call, written)
+                if repeated is not None:
+                    return repeated
                 continue
             except StoreFault as fault:
                 raise unkept(fault) from None
@@ -202,6 +217,16 @@ class Submission:
                 accepted = Accepted.from_reply(message.reply)
                 body = read(message.payload)
                 return accepted, Written.of(accepted.type, accepted.id, body, message.payload, "PATCH", control)
+        return None
+
+    async def _sent_before(self, call: Call, written: Written) -> Accepted | None:
+        """What was acknowledged when this very resource was sent before, under the same X-Request-Id."""
+        query = MessageQuery(feed=call.who.name, control=written.control, limit=5)
+        for found in await self._resources.messages(query):
+            message = await self._resources.message(found.id)
+            known = message is not None and message.type.startswith(f"{written.method} {written.type}/")
+            if message is not None and known and message.payload == written.payload:
+                return Accepted.from_reply(message.reply)
         return None
 
     async def patched(

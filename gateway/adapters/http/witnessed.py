@@ -7,11 +7,12 @@ asks for are no part of the event: it says which parameters were given, and the 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
@@ -113,6 +114,8 @@ def _telling(route: Route, rule: Rule | None, action: Action | None, ledger: Led
             raise
         if rule is not None and answer.status >= 400:
             failures.failed(answer.status, route.method, route.path, call.who.name)
+        if isinstance(call.caller, Asking) and call.caller.within:
+            await _tell_within(ledger, call.caller)
         return answer
 
     async def told(call: Call) -> Answer:
@@ -131,7 +134,38 @@ async def _tell(ledger: Ledger, action: Action, subject: str, call: Call, shown:
         told = {**origin(call.caller), **shown}
         await ledger.read(f"{kind}:{call.who.name}", action, subject, told, call.params.get("key"))
     except StoreFault:
-        raise Fault(503, "It cannot be noted now that this was read; try again", headers={"Retry-After": "5"}) from None
+        raise _untold() from None
+
+
+async def _tell_within(ledger: Ledger, caller: Asking) -> None:
+    """What was read beside what was written, each as if it had been asked for by itself. Fault 503 as in `_tell`."""
+    asked = [_entry(url, resource) for url, resource in caller.within]
+    origin_ = {"address": caller.address, "request": caller.request}
+    telling = (
+        ledger.read(f"client:{caller.name}", TOLD[interaction], subject, {**origin_, **shown})
+        for interaction, subject, shown in asked
+    )
+    # At one moment: they share a commit.
+    results = await asyncio.gather(*telling, return_exceptions=True)
+    for result in results:
+        if isinstance(result, StoreFault):
+            raise _untold() from None
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _entry(url: str, resource: Mapping[str, Any]) -> tuple[Interaction, str, dict[str, object]]:
+    """What an entry asks, its subject, and what the event tells beside it."""
+    path, _, query = url.partition("?")
+    if "/" in path:
+        return (Interaction.VREAD if "/_history/" in path else Interaction.READ), path, {}
+    found = _found(resource, named=path not in COUNTED)
+    said = _written(parse_qsl(query, keep_blank_values=True))
+    return Interaction.SEARCH, f"search/{path}", {**({"query": said} if said else {}), **found}
+
+
+def _untold() -> Fault:
+    return Fault(503, "It cannot be noted now that this was read; try again", headers={"Retry-After": "5"})
 
 
 def _subject(rule: Rule | None, call: Call) -> str:
@@ -147,7 +181,11 @@ def _subject(rule: Rule | None, call: Call) -> str:
 
 def _query(call: Call) -> str:
     """The parameters of a search: each name, and the value where it can name nobody."""
-    said = [(name, value if name in _HARMLESS and _PLAIN.fullmatch(value) else "") for name, value in parameters(call)]
+    return _written(parameters(call))
+
+
+def _written(pairs: Iterable[tuple[str, str]]) -> str:
+    said = [(name, value if name in _HARMLESS and _PLAIN.fullmatch(value) else "") for name, value in pairs]
     return urlencode([(_named(name), value) for name, value in said])[:LONGEST_QUERY]
 
 
@@ -164,8 +202,13 @@ def _shown(rule: Rule | None, answer: Answer) -> dict[str, object]:
     if rule is None or rule.interaction is not Interaction.SEARCH or not isinstance(answer.body, bytes):
         return {}
     bundle = orjson.loads(answer.body) if answer.body else {}
-    entries = bundle.get("entry", []) if isinstance(bundle, dict) else []
-    resources: list[dict[str, Any]] = [entry.get("resource") or {} for entry in entries]
-    named = [f"{one.get('resourceType')}/{one.get('id')}" for one in resources]
-    shown = [] if not rule.needs or rule.needs[0][0] in COUNTED else named[:LISTED]
-    return {"found": len(named), "shown": shown} if shown else {"found": len(named)}
+    return _found(
+        bundle if isinstance(bundle, dict) else {}, named=bool(rule.needs) and rule.needs[0][0] not in COUNTED
+    )
+
+
+def _found(bundle: Mapping[str, Any], *, named: bool) -> dict[str, object]:
+    resources: list[dict[str, Any]] = [entry.get("resource") or {} for entry in bundle.get("entry", [])]
+    names = [f"{one.get('resourceType')}/{one.get('id')}" for one in resources]
+    shown = names[:LISTED] if named else []
+    return {"found": len(names), "shown": shown} if shown else {"found": len(names)}

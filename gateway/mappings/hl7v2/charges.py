@@ -7,8 +7,6 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pydantic import TypeAdapter
-
 from gateway.encounter.change import Items, Places
 from gateway.encounter.credits import COMPARED
 from gateway.encounter.model import Charge, ChargeKind, CodeSystem
@@ -22,7 +20,6 @@ from gateway.mappings.hl7v2.plan import Span, Values, decided
 from gateway.mappings.hl7v2.procedures import PERFORMERS
 from gateway.mappings.hl7v2.reading import CODE_UNMAPPED, Reading
 
-_CHARGES = TypeAdapter(tuple[Charge, ...])
 _PERFORMERS = ("rendering", "ordering", "supervising")
 _BILLED = frozenset({ChargeKind.CHARGE, ChargeKind.CREDIT})
 _MARKS = {
@@ -79,7 +76,8 @@ class ChargeList:
 
     def charges(self) -> Charges:
         """The charges, and how they are to be taken. The count is of segments, apart from what was read of them."""
-        said = listed(_CHARGES.validate_python(self._said), (), replaced="charges" in self._source.replaces("DFT"))
+        replaced = "charges" in self._source.replaces("DFT")
+        said = listed(tuple([Charge.unchecked(values) for values in self._said]), (), replaced=replaced)
         counted = len(self._reading.message.positions("FT1"))
         rule = self._source.dialect.credits
         return Charges(said, counted, self._passed_over, () if rule == COMPARED else rule)

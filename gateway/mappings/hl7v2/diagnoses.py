@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import TypeAdapter
-
 from gateway.encounter.change import Places
 from gateway.encounter.model import CodeSystem, Diagnosis, DiagnosisUse
 from gateway.mappings.hl7v2.actions import DELETED, UNCHANGED, named_by
@@ -12,7 +10,6 @@ from gateway.mappings.hl7v2.mapped import FeedProfile
 from gateway.mappings.hl7v2.plan import Values, decided
 from gateway.mappings.hl7v2.reading import Reading
 
-_DIAGNOSES = TypeAdapter(tuple[Diagnosis, ...])
 _IDENTIFIER = 20
 """DG1-20 names a diagnosis for the action code beside it, from version 2.5 on."""
 
@@ -138,4 +135,4 @@ class DiagnosisList:
 
     def items(self) -> tuple[Diagnosis, ...]:
         """The diagnoses, in the message's order."""
-        return _DIAGNOSES.validate_python(list(self._said.values()))
+        return tuple([Diagnosis.unchecked(said) for said in self._said.values()])

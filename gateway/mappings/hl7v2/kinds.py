@@ -173,7 +173,7 @@ def _name(reading: Reading, components: list[str], first: int) -> PersonName | N
     middle, suffix = said(components, first + 2), said(components, first + 3)
     if family is None and given is None:
         return None
-    return PersonName.from_values({"family": family, "given": given, "middle": middle, "suffix": suffix})
+    return PersonName.unchecked({"family": family, "given": given, "middle": middle, "suffix": suffix})
 
 
 _ADDRESS = ("line", "line2", "city", "state", "postal_code", "country")
@@ -190,7 +190,7 @@ def address(reading: Reading, raw: str, at: At) -> Address | None:
     values = {field: value for index, field in enumerate(_ADDRESS) if (value := said(components, index))}
     if not values:
         return None
-    found = reading.read_before[written] = Address.from_values(values)
+    found = reading.read_before[written] = Address.unchecked(values)
     return found
 
 
@@ -228,4 +228,4 @@ def _identifier(reading: Reading, components: list[str], kind: str | None, ours:
     if value is None:
         return None
     authority = (reading.authority if ours else None) or reading.said(components, 3) or reading.said(components, 3, 1)
-    return Identifier.from_values({"value": value, "authority": authority, "type": kind or reading.said(components, 4)})
+    return Identifier.unchecked({"value": value, "authority": authority, "type": kind or reading.said(components, 4)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -96,6 +96,17 @@ class EditLimits(Record):
     max_line_units: Annotated[Decimal, Field(gt=0)] = Decimal(9_999)
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """What a policy says, as it is used."""
+
+    limits: Limits
+    conditions: tuple[tuple[PolicyRule | Sample, Condition], ...]
+    facts: frozenset[str]
+    """The facts that the conditions ask for."""
+    severities: Mapping[str, Severity | None]
+
+
 class Policy(Record):
     """The whole policy. Without a file: no rule, no sample, documents required, no bill hold."""
 
@@ -109,10 +120,8 @@ class Policy(Record):
     queries: QueryPolicy = QueryPolicy()
     severities: dict[Changeable, Annotated[EditSeverity, BeforeValidator(_yaml_off)]] = Field(default_factory=dict)
 
-    _edit_limits: Limits = PrivateAttr()
-    _conditions: tuple[tuple[PolicyRule | Sample, Condition], ...] = PrivateAttr()
-    _facts: frozenset[str] = PrivateAttr()
-    _severities: dict[str, Severity | None] = PrivateAttr()
+    _compiled: _Compiled = PrivateAttr()
+    """In one: to get at a private attribute of a model takes a microsecond."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Policy:
@@ -128,29 +137,34 @@ class Policy(Record):
     def model_post_init(self, _context: Any, /) -> None:
         """Compiles what was checked."""
         conditional: tuple[PolicyRule | Sample, ...] = (*self.rules, *self.samples)
-        self._conditions = tuple((rule, condition(rule.when)) for rule in conditional if rule.when is not None)
-        self._facts = frozenset(name for _, when in self._conditions for name in when.facts)
-        self._severities = {
-            name: None if said is EditSeverity.OFF else Severity(said.value) for name, said in self.severities.items()
-        }
+        conditions = tuple((rule, condition(rule.when)) for rule in conditional if rule.when is not None)
         by_class = self.bill_hold_days if isinstance(self.bill_hold_days, dict) else {"default": self.bill_hold_days}
-        self._edit_limits = Limits(
-            bill_hold_days=by_class.get("default", 0),
-            bill_hold_days_by_class={c: d for c, d in by_class.items() if isinstance(c, EncounterClass)},
-            documentation=self.documentation is Documentation.REQUIRED,
-            max_line_amount=self.limits.max_line_amount,
-            max_line_units=self.limits.max_line_units,
+        self._compiled = _Compiled(
+            limits=Limits(
+                bill_hold_days=by_class.get("default", 0),
+                bill_hold_days_by_class={c: d for c, d in by_class.items() if isinstance(c, EncounterClass)},
+                documentation=self.documentation is Documentation.REQUIRED,
+                max_line_amount=self.limits.max_line_amount,
+                max_line_units=self.limits.max_line_units,
+            ),
+            conditions=conditions,
+            facts=frozenset(name for _, when in conditions for name in when.facts),
+            severities={
+                name: None if said is EditSeverity.OFF else Severity(said.value)
+                for name, said in self.severities.items()
+            },
         )
 
     @property
     def edit_limits(self) -> Limits:
         """What the policy sets for the edits; a context made with it need not be made again."""
-        return self._edit_limits
+        return self._compiled.limits
 
     def edit(self, encounter: Encounter, context: EditContext) -> tuple[Finding, ...]:
         """What the edits find, by this policy's limits and severities; each finding once."""
         found: dict[tuple[str, str], Finding] = {}
-        limits, severities = self._edit_limits, self._severities
+        compiled = self._compiled
+        limits, severities = compiled.limits, compiled.severities
         if context.limits is not limits:
             context = replace(context, limits=limits)
         for finding in examine(encounter, context):
@@ -161,10 +175,11 @@ class Policy(Record):
 
     def screen(self, encounter: Encounter, context: EditContext, edited: Sequence[Finding]) -> Iterator[Finding]:
         """A finding for each rule whose condition holds, and for each condition that could not be evaluated."""
-        if progress(encounter, context) is not From.CODED or not self._conditions:
+        if progress(encounter, context) is not From.CODED:
             return
-        known = self._known(self._facts, encounter, context, edited)
-        for rule, when in self._conditions:
+        compiled = self._compiled
+        known = self._known(compiled.facts, encounter, context, edited) if compiled.conditions else {}
+        for rule, when in compiled.conditions:
             answer = _ask(when, known)
             if isinstance(answer, EvaluationFailed):
                 yield _unanswered(rule, answer)
@@ -179,7 +194,7 @@ class Policy(Record):
         coded = progress(encounter, context) is From.CODED
         if not self.samples or not coded or not waiting.is_over(encounter, context):
             return ()
-        asked = tuple((rule.name, when) for rule, when in self._conditions if isinstance(rule, Sample))
+        asked = tuple((rule.name, when) for rule, when in self._compiled.conditions if isinstance(rule, Sample))
         names = {name for _, when in asked for name in when.facts}
         edited = self.edit(encounter, context) if "findings" in names else ()
         known = self._known(names, encounter, context, edited)

@@ -168,7 +168,8 @@ def identifier_rows(encounter: Encounter, key: str) -> set[Row]:
     if encounter.visit.number is not None:
         found.append((encounter.visit.number, VISIT))
     facility = plain(encounter.key.facility)
-    return {(plain(i.value), plain(kind), plain(i.authority or ""), facility, key) for i, kind in found}
+    several = {(i.value, kind, i.authority or "") for i, kind in found}  # most of them stand there twice
+    return {(plain(value), plain(kind), plain(authority), facility, key) for value, kind, authority in several}
 
 
 def _numbers(before: Case, after: Case, into: Batch) -> None:

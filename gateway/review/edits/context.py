@@ -93,7 +93,7 @@ class Rule:
         until: datetime | None = None,
     ) -> Finding:
         """What this rule found at `where`."""
-        return Finding.from_values(
+        return Finding.unchecked(
             {
                 "rule": self.name,
                 "severity": severity or self.severity,

@@ -354,3 +354,30 @@ async def test_an_update_with_if_match_again_is_told_what_it_was_told() -> None:
         other = await client.put("/Encounter/e-1", json=encounter(id="e-1", language="fr"), headers=headers)
     assert [(answer.status_code, answer.headers["ETag"]) for answer in answers] == [(200, 'W/"2"')] * 2
     assert other.status_code == 412
+
+
+async def test_a_transaction_resolves_references_by_search_or_is_refused() -> None:
+    numbered = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "7"}]}
+    visit = entry("POST", "Encounter", encounter(subject={"reference": "Patient?identifier=urn:x|7"}))
+    kept = Kept()
+    async with door(kept) as client:
+        unknown = await client.post(root(client), json=bundle("transaction", visit))
+        patient = (await client.post("/Patient", json=numbered)).json()["id"]
+        found = await client.post(root(client), json=bundle("transaction", visit))
+        written = (await client.get(f"/{names(found)[0]}")).json()
+        await client.post("/Patient", json=numbered)
+        several = await client.post(root(client), json=bundle("transaction", PATIENT, visit))
+    assert written["subject"]["reference"] == f"Patient/{patient}"
+    assert (unknown.status_code, issue_of(unknown)["code"]) == (412, "not-found")
+    assert (several.status_code, issue_of(several)["code"]) == (412, "multiple-matches")
+    assert issue_of(several)["expression"] == ["Bundle.entry[1]"]
+    assert len([one for one in kept.received if "Encounter" in one.type]) == 1
+
+
+async def test_a_transaction_with_a_reference_to_nothing_is_refused() -> None:
+    kept = Kept()
+    async with door(kept) as client:
+        sent = bundle("transaction", PATIENT, entry("POST", "Encounter", encounter(subject={"reference": VISIT})))
+        answer = await client.post(root(client), json=sent)
+    assert (answer.status_code, issue_of(answer)["expression"]) == (422, ["Bundle.entry[1]"])
+    assert kept.received == []

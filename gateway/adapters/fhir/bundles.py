@@ -21,6 +21,7 @@ from gateway.access.roles import Permission
 from gateway.adapters.fhir.bundle_entries import Wish, at, wishes
 from gateway.adapters.fhir.kept import Accepted, Written, numbered
 from gateway.adapters.fhir.kept_reading import KeptReading
+from gateway.adapters.fhir.kept_search import criteria
 from gateway.adapters.fhir.outcomes import (
     ACCEPTS,
     FHIR,
@@ -36,13 +37,13 @@ from gateway.adapters.fhir.submission import RETRIES, Kept, Submission, unkept, 
 from gateway.adapters.http.exchange import Answer, Call, Fault
 from gateway.adapters.http.routing import Route
 from gateway.mappings.errors import MappingError
-from gateway.mappings.fhir.bundle_references import Named, names, turned
-from gateway.mappings.fhir.capability import response_bundle
+from gateway.mappings.fhir.bundle_references import Named, conditional, dangling, names, turned
+from gateway.mappings.fhir.capability import KEPT, response_bundle
 from gateway.mappings.fhir.outcome import operation_outcome
 from gateway.mappings.fhir.resource import read, write
 from gateway.message import Format, Received
 from gateway.store.interface import Conflict, MessageQuery, ResourceVersion, StoreFault
-from gateway.store.resources import Condition
+from gateway.store.resources import Condition, ResourceSearch
 
 TRANSACTION, BATCH = "transaction", "batch"
 LARGEST_REPLY = 4 * 1024 * 1024
@@ -166,11 +167,30 @@ class Bundles:
         if wish.method == "PATCH":
             assert wish.id is not None  # noqa: S101 - it was read so
             return await self._submission.patched(call, wish.type, wish.id, wish.operations, control, wish.expected)
-        body = turned(wish.resource, known)
+        body = turned(wish.resource, {**known, **await self._meant(call, wish)})
+        if dangling(body):
+            raise Fault(422, "a reference by urn: names no entry of the Bundle", code="not-found", where="resource")
         version = 0
         if wish.id is not None:
             version = await self._submission.version(call, wish.type, wish.id, wish.expected)
         return Written.of(wish.type, wish.id or ids[wish.index], body, write(body), wish.method, control), version
+
+    async def _meant(self, call: Call, wish: Wish) -> dict[str, str]:
+        """What the conditional references of an entry mean. Fault 412 for one that not exactly one resource meets."""
+        meant = {}
+        for text in conditional(wish.resource):
+            type_, _, asked = text.partition("?")
+            found = []
+            if type_ in KEPT:
+                conditions = criteria(call.who.name, type_, asked)
+                search = ResourceSearch(call.who.name, type_, conditions=conditions, narrow=True, limit=2)
+                found = await self._resources.resources(search)
+            if len(found) != 1:
+                how = "several kept resources meet" if found else f"no kept {type_} meets"
+                code = "multiple-matches" if found else "not-found"
+                raise Fault(412, f"{how} a conditional reference", code=code, where="resource")
+            meant[text] = f"{type_}/{found[0].id}"
+        return meant
 
     def _whole(self, call: Call, kind: str, told: Told, size: int) -> tuple[int, Received, ResourceVersion | None]:
         """The Bundle itself, with what was told of all but its GET entries. Nothing is made of it: its entries are

@@ -4,7 +4,8 @@ transactions: resolving references).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.mappings.fhir.source import reference_name
 
 _POINTING = frozenset({"reference", "url", "uri"})
 """Elements that may name another entry: a Reference's, and of an Attachment the Binary's."""
+_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{2,40}\?.{1,1024}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +53,26 @@ def turned(value: Any, known: Mapping[str, str]) -> Any:
 def _turned(name: str, inner: Any, known: Mapping[str, str]) -> Any:
     if name not in _POINTING or not isinstance(inner, str):
         return turned(inner, known)
-    return known.get(reference_name(inner), inner)
+    return known.get(inner) or known.get(reference_name(inner), inner)
+
+
+def conditional(value: Any) -> set[str]:
+    """The references that name what they mean by a search: `Patient?identifier=urn:x|7` (R4, transactions)."""
+    return {text for text in _references(value) if _CONDITIONAL.fullmatch(text)}
+
+
+def dangling(value: Any) -> bool:
+    """Whether a reference by `urn:uuid` or `urn:oid` is left, which only the Bundle could have resolved."""
+    return any(text.startswith(("urn:uuid:", "urn:oid:")) for text in _references(value))
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name == "reference" and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _references(inner)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)

@@ -381,3 +381,8 @@ async def test_a_transaction_with_a_reference_to_nothing_is_refused() -> None:
         answer = await client.post(root(client), json=sent)
     assert (answer.status_code, issue_of(answer)["expression"]) == (422, ["Bundle.entry[1]"])
     assert kept.received == []
+
+
+async def test_a_slash_behind_the_base_address_is_no_other_address() -> None:
+    async with door(Kept()) as client:
+        assert statuses(await client.post(f"{root(client)}/", json=bundle("batch", PATIENT))) == ["201"]

@@ -17,6 +17,7 @@ from desk_world import NPI
 from served_tasks import OTHER_NPI, PATCH, Served, link, refused, served_tasks, shown
 
 from gateway.mappings.fhir.resource import validate
+from gateway.review.model import Query
 
 
 @pytest.fixture
@@ -41,10 +42,33 @@ async def test_every_version_is_read_and_the_history_has_them_all(served: Served
     assert history["total"] == 3
     told = [(entry["resource"]["status"], entry["request"]["method"]) for entry in history["entry"]]
     assert told == [("accepted", "PUT"), ("received", "PUT"), ("requested", "POST")]
+    await served_in_pages(served, query)
     for missing in ("4", "0", "x", "99999999999999999999"):
         refused(await served.inbox.get(f"/Task/{query.id}/_history/{missing}"), 404)
     for path in (f"/Task/{query.id}/_history", f"/Task/{query.id}/_history/1"):
         refused(await served.clients["other"].get(path), 404)
+
+
+async def served_in_pages(served: Served, query: Query) -> None:
+    address = f"/Task/{query.id}/_history"
+    first = (await served.inbox.get(address, params={"_count": "2"})).json()
+    following = link(first, "next")
+    assert following is not None
+    second = (await served.inbox.get(following)).json()
+    assert [entry["resource"]["meta"]["versionId"] for page in (first, second) for entry in page["entry"]] == list(
+        "321"
+    )
+    assert (first["total"], link(second, "next")) == (3, None)
+    late = (await served.inbox.get(address, params={"_since": "2999-01-01"})).json()
+    assert ("entry" in late, "total" in late) == (False, False)
+    for wrong in ({"_count": "x"}, {"_count": "0"}, {"_since": "yesterday"}):
+        refused(await served.inbox.get(address, params=wrong), 400)
+
+
+async def test_a_fault_is_told_once(served: Served) -> None:
+    answer = await served.cdi.post("/Task", json={"resourceType": "Task", "status": "requested"})
+    places = [issue["expression"] for issue in refused(answer, 422)]
+    assert places.count(["Task.intent"]) == 1
 
 
 # ---- patches

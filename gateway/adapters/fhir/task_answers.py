@@ -80,7 +80,7 @@ class Answers:
     async def history(self, call: Call) -> Answer:
         asked, _ = await self._answered(call)
         address = f"{fhir(call)}/QuestionnaireResponse/{asked.query.id}/_history"
-        return resource(query_bundles.history([response(asked, call)], fhir(call), address))
+        return resource(query_bundles.history([response(asked, call)], fhir(call), [("self", address)], 1))
 
     async def respond(self, call: Call) -> Answer:
         """201: the query is answered, its Task completed."""

@@ -89,7 +89,7 @@ def checked(body: dict[str, Any], kind: str) -> dict[str, Any]:
     """The same resource, when R4 has nothing against it. Fault 400 or 422."""
     if body.get("resourceType") != kind:
         raise Fault(400, f"Send a {kind} to this address", where="resourceType")
-    refused = unacceptable([*screen(body), *validate(body)])
+    refused = unacceptable(list(dict.fromkeys([*screen(body), *validate(body)])))
     if refused is not None:
         raise refused
     return body

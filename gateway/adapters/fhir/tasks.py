@@ -16,6 +16,7 @@ from gateway.adapters.fhir.search import parameters
 from gateway.adapters.fhir.submission import unpatched
 from gateway.adapters.fhir.task_answers import Answers
 from gateway.adapters.fhir.task_asking import patient_of, wanted_of
+from gateway.adapters.fhir.task_history import HistoryPart
 from gateway.adapters.fhir.task_rendering import (
     FORM,
     change_of,
@@ -76,11 +77,20 @@ class Tasks:
         return _task(await self._get(call), call)
 
     async def history(self, call: Call) -> Answer:
+        """A history Bundle, the newest version first: `_since`, `_count`, and a link to what is left."""
         id_ = _id(call)
+        part = HistoryPart.read(call.query)
         with told_as_fault("Task.id"):
             versions = await self._queries.versions(id_, call.who)
-        shown = [task(version, call) for version in versions]
-        return resource(query_bundles.history(shown, fhir(call), f"{fhir(call)}/Task/{id_}/_history"))
+        found = [one for one in versions if part.holds(one.query)]
+        shown = found[: part.count]
+        address = f"{fhir(call)}/Task/{id_}/_history"
+        links = [("self", part.link(address))]
+        if len(found) > len(shown):
+            links.append(("next", part.link(address, shown[-1].query.version)))
+        resources = [task(version, call) for version in shown]
+        total = len(versions) if part.since is None else None
+        return resource(query_bundles.history(resources, fhir(call), links, total))
 
     async def version(self, call: Call) -> Answer:
         id_, number = _id(call), own_id(call.params["version"])

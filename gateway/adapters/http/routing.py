@@ -108,6 +108,9 @@ class RouteTable:
         if route.method in methods:
             raise ValueError(f"two routes for {route.method} {route.path}")
         methods[route.method] = route
+        if len(route.segments) == 1 and route.has_body:
+            # The base of an interface that takes requests itself: many clients write it with a slash behind it.
+            self._fixed[f"{route.path}/"] = methods
         self._renderers.setdefault(route.segments[0], route.faults)
 
     def renderer(self, path: str) -> Renderer:

@@ -74,15 +74,14 @@ def page(
     return bundle | {"entry": entries} if entries else bundle
 
 
-def history(versions: Sequence[Mapping[str, Any]], base_url: str, self_url: str) -> dict[str, Any]:
-    """All versions of one resource, the newest first: the lowest one was created here."""
+def history(
+    versions: Sequence[Mapping[str, Any]], base_url: str, links: Iterable[tuple[str, str]], total: int | None
+) -> dict[str, Any]:
+    """Versions of one resource, the newest first: the lowest one was created here. `links` are (relation, URL)."""
     entries = [_version(version, base_url) for version in versions]
-    bundle: dict[str, Any] = {
-        "resourceType": "Bundle",
-        "type": "history",
-        "link": _links((("self", self_url),)),
-        "total": len(entries),
-    }
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "history", "link": _links(links)}
+    if total is not None:
+        bundle["total"] = total
     return bundle | {"entry": entries} if entries else bundle
 
 

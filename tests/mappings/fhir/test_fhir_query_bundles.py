@@ -91,7 +91,7 @@ def test_a_page_has_its_matches_first_and_each_companion_once(query: Query) -> N
 def test_a_history_names_how_each_version_came(query: Query) -> None:
     later = query.model_copy(update={"version": 2, "status": QueryStatus.ACCEPTED, "changed": MOMENT})
     versions = [task_resource(each, PATIENT, Numbers(), BASE) for each in (later, query)]
-    bundle = query_bundles.history(versions, BASE, f"{BASE}/Task/41/_history")
+    bundle = query_bundles.history(versions, BASE, [("self", f"{BASE}/Task/41/_history")], 2)
     assert sound(bundle)
     assert [entry["request"]["method"] for entry in bundle["entry"]] == ["PUT", "POST"]
     assert [entry["response"]["etag"] for entry in bundle["entry"]] == ['W/"2"', 'W/"1"']

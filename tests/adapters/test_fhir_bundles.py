@@ -356,22 +356,32 @@ async def test_an_update_with_if_match_again_is_told_what_it_was_told() -> None:
     assert other.status_code == 412
 
 
-async def test_a_transaction_resolves_references_by_search_or_is_refused() -> None:
+async def test_a_transaction_resolves_references_by_search() -> None:
     numbered = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "7"}]}
     visit = entry("POST", "Encounter", encounter(subject={"reference": "Patient?identifier=urn:x|7"}))
     kept = Kept()
     async with door(kept) as client:
-        unknown = await client.post(root(client), json=bundle("transaction", visit))
+        early = await client.post(root(client), json=bundle("transaction", visit))
+        kept_so = (await client.get(f"/{names(early)[0]}")).json()
         patient = (await client.post("/Patient", json=numbered)).json()["id"]
         found = await client.post(root(client), json=bundle("transaction", visit))
         written = (await client.get(f"/{names(found)[0]}")).json()
         await client.post("/Patient", json=numbered)
         several = await client.post(root(client), json=bundle("transaction", PATIENT, visit))
     assert written["subject"]["reference"] == f"Patient/{patient}"
-    assert (unknown.status_code, issue_of(unknown)["code"]) == (412, "not-found")
+    assert kept_so["subject"]["reference"] == "Patient?identifier=urn:x|7"
     assert (several.status_code, issue_of(several)["code"]) == (412, "multiple-matches")
     assert issue_of(several)["expression"] == ["Bundle.entry[1]"]
-    assert len([one for one in kept.received if "Encounter" in one.type]) == 1
+    assert len([one for one in kept.received if "Encounter" in one.type]) == 2
+
+
+@pytest.mark.parametrize("asked", ["Basic?identifier=7", "Patient?shoe-size=44", "Patient?"])
+async def test_a_search_that_is_not_offered_leaves_the_reference_as_it_is(asked: str) -> None:
+    visit = entry("POST", "Encounter", encounter(subject={"reference": asked}))
+    async with door(Kept()) as client:
+        answer = await client.post(root(client), json=bundle("transaction", visit))
+        written = (await client.get(f"/{names(answer)[0]}")).json()
+    assert written["subject"]["reference"] == asked
 
 
 async def test_a_transaction_with_a_reference_to_nothing_is_refused() -> None:

@@ -114,6 +114,8 @@ async def test_a_log_that_cannot_be_made_longer_costs_speed_only(
     await store.open()
     other = sqlite_file.connect(path, None)
     assert store._checkpoints is not None
+    assert store._writer is not None
+    store._writer.set_busy_timeout(20)
     lengthened: list[int] = []
     real = sqlite_log._lengthen
 

@@ -176,20 +176,25 @@ class Bundles:
         return Written.of(wish.type, wish.id or ids[wish.index], body, write(body), wish.method, control), version
 
     async def _meant(self, call: Call, wish: Wish) -> dict[str, str]:
-        """What the conditional references of an entry mean. Fault 412 for one that not exactly one resource meets."""
+        """What the conditional references of an entry mean. One that nothing meets stays as it is, and is told when the
+        entry is processed: what it means may come later. Fault 412 for one that several resources meet.
+        """
         meant = {}
         for text in conditional(wish.resource):
             type_, _, asked = text.partition("?")
-            found = []
-            if type_ in KEPT:
-                conditions = criteria(call.who.name, type_, asked)
-                search = ResourceSearch(call.who.name, type_, conditions=conditions, narrow=True, limit=2)
-                found = await self._resources.resources(search)
-            if len(found) != 1:
-                how = "several kept resources meet" if found else f"no kept {type_} meets"
-                code = "multiple-matches" if found else "not-found"
-                raise Fault(412, f"{how} a conditional reference", code=code, where="resource")
-            meant[text] = f"{type_}/{found[0].id}"
+            try:
+                conditions = criteria(call.who.name, type_, asked) if type_ in KEPT else ()
+            except Fault:
+                continue  # a search that is not offered here finds nothing
+            if not conditions:
+                continue
+            search = ResourceSearch(call.who.name, type_, conditions=conditions, narrow=True, limit=2)
+            found = await self._resources.resources(search)
+            if len(found) > 1:
+                text = "several kept resources meet a conditional reference"
+                raise Fault(412, text, code="multiple-matches", where="resource")
+            if found:
+                meant[text] = f"{type_}/{found[0].id}"
         return meant
 
     def _whole(self, call: Call, kind: str, told: Told, size: int) -> tuple[int, Received, ResourceVersion | None]:

@@ -16,7 +16,9 @@ from gateway.access.scopes import Scopes
 
 
 class Recognised(Protocol):
-    """Someone who was recognised, and what they may do."""
+    """Someone who was recognised, and what they may do. `npi`: the providers they speak for; `feeds`: the feeds that
+    they may send HL7 v2 to.
+    """
 
     @property
     def name(self) -> str: ...

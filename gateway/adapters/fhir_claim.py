@@ -10,12 +10,12 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 import httpx
 import orjson
 import tenacity
 
+from gateway.adapters.retry_after import retry_after
 from gateway.config import FhirClaim
 from gateway.release.model import Outcome, Result
 
@@ -207,16 +207,3 @@ def _issue(issue: dict[str, object]) -> str:
 
 def _matching(pattern: re.Pattern[str], value: object) -> str:
     return value if isinstance(value, str) and pattern.fullmatch(value) else ""
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Retry-After in seconds, whichever of its two forms it has (RFC 9110, section 10.2.3)."""
-    if value is None:
-        return None
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):  # the latter of numbers beyond all bounds
-        return None
-    return max((moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds(), 0.0)

@@ -24,7 +24,6 @@ from gateway.store.interface import AsideGroup, MessagePage, MessageSearch, Step
 SHORTEST_TEXT = 3
 BOUNDS = ("since", "control", "encounter", "number")
 """What a search for text must be bounded by, one at least: payloads are in no index."""
-MOST_REPLAYED = 200
 
 
 @dataclass(frozen=True, slots=True)

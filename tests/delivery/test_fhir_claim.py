@@ -8,7 +8,8 @@ import httpx
 import pytest
 import respx
 
-from gateway.adapters.fhir_claim import STATUSES, FhirClaimDestination, retry_after, shared_client
+from gateway.adapters.fhir_claim import STATUSES, FhirClaimDestination, shared_client
+from gateway.adapters.retry_after import retry_after
 from gateway.config import FhirClaim
 from gateway.release.model import Outcome, Result
 

@@ -7,9 +7,6 @@ exports. A type that is offered and of which there is no sample fails: bring it 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from fhir_validators import refused_by_validators
 from gateway_world import World, running, today, until
 from visits import code, put, seen, stay, taken
 
 from conformance import day, ehr_fhir
-from conformance.fhir_peer import NoNode, installed
 from conformance.playing import key
 from conformance.provider import ProviderSystem
 from conformance.story import ANSWER, INDICATORS, OPTIONS, QUESTION
@@ -98,35 +95,13 @@ class Gathered:
         return Counter(str(one["resourceType"]) for one in self.resources.values())
 
 
-@pytest.fixture(scope="module")
-def validators(shared_data: Path) -> Iterator[list[str]]:
-    """The command that validates the files given to it."""
-    source = shared_data.parent / "tools" / "fhir-peer"
-    home = ROOT / "var" / "peers" / "fhir-peer"
-    try:
-        installed(source, home)
-    except NoNode as none:
-        if os.environ.get("CI"):
-            pytest.fail(str(none))
-        pytest.skip(str(none))
-    script = home / f"validate-{os.getpid()}.mjs"
-    script.unlink(missing_ok=True)
-    script.symlink_to(source / "validate.mjs")
-    yield [shutil.which("node") or "node", "--preserve-symlinks", "--preserve-symlinks-main", str(script)]
-    script.unlink()
-
-
-def refused(validators: list[str], gathered: Gathered, directory: Path) -> list[str]:
+def refused(gathered: Gathered, shared_data: Path, directory: Path) -> list[str]:
     """What the validators say of each resource that any of them refuses."""
-    directory.mkdir()
-    for name, resource in gathered.resources.items():
-        known = {**resource, "fhirVersion": KNOWN_VERSION} if "fhirVersion" in resource else resource
-        (directory / f"{name}.json").write_text(json.dumps(known))
-    files = sorted(map(str, directory.iterdir()))
-    done = subprocess.run([*validators, *files], check=False, capture_output=True, text=True, timeout=120)  # noqa: S603
-    *told, last = done.stdout.splitlines()
-    assert last.startswith(f"{len(files)} files"), done.stdout + done.stderr
-    return [line.removeprefix(f"{directory}/") for line in told]
+    known = {
+        name: {**one, "fhirVersion": KNOWN_VERSION} if "fhirVersion" in one else one
+        for name, one in gathered.resources.items()
+    }
+    return refused_by_validators(known, shared_data, directory)
 
 
 @pytest_asyncio.fixture
@@ -156,9 +131,7 @@ async def gathered(tmp_path: Path) -> Any:
 
 
 @pytest.mark.slow
-async def test_every_resource_that_is_emitted_is_valid(
-    gathered: Gathered, validators: list[str], tmp_path: Path
-) -> None:
+async def test_every_resource_that_is_emitted_is_valid(gathered: Gathered, shared_data: Path, tmp_path: Path) -> None:
     wanted = {*OFFERED, *ALSO, *(["ClaimResponse"] if gathered.submits else [])}
     assert wanted - set(gathered.types) == set(), "offered, and no sample of it was gathered"
     kinds = {one.get("type") for one in gathered.resources.values() if one["resourceType"] == "Bundle"}
@@ -167,16 +140,16 @@ async def test_every_resource_that_is_emitted_is_valid(
     assert capability["fhirVersion"] == "4.0.1"
     statuses = {one["status"] for one in gathered.resources.values() if one["resourceType"] == "Task"}
     assert statuses >= {status.value for status in QueryStatus}
-    wrong = refused(validators, gathered, tmp_path / "emitted")
+    wrong = refused(gathered, shared_data, tmp_path / "emitted")
     assert wrong == [], "\n".join(wrong)
 
 
 @pytest.mark.slow
-async def test_the_validators_find_what_is_wrong(validators: list[str], tmp_path: Path) -> None:
+def test_the_validators_find_what_is_wrong(shared_data: Path, tmp_path: Path) -> None:
     broken = Gathered()
     broken.add({"resourceType": "Task", "status": "ready", "intent": "sometimes"})
     broken.add({"resourceType": "Provenance", "recorded": "yesterday"})
-    assert len(refused(validators, broken, tmp_path / "broken")) == 2
+    assert len(refused(broken, shared_data, tmp_path / "broken")) == 2
 
 
 # What is done

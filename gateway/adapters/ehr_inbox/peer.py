@@ -6,12 +6,12 @@ import asyncio
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 import orjson
 
+from gateway.adapters.retry_after import retry_after
 from gateway.inboxes.ports import Fault, InboxFault
 
 MEDIA_TYPE = "application/fhir+json"
@@ -150,7 +150,7 @@ class FhirPeer:
             if creating and fault in (Fault.GONE, Fault.STALE):
                 # 404: no such endpoint; 412: several match, so it is there: the next search finds them.
                 fault = Fault.REFUSED if fault is Fault.GONE else Fault.UNKNOWN
-            raise InboxFault(fault, str(status), self._retry_after(response))
+            raise InboxFault(fault, str(status), retry_after(response.headers.get("retry-after"), self._now()))
         if not body:
             return {}
         try:
@@ -160,17 +160,6 @@ class FhirPeer:
         if not isinstance(found, dict):
             raise InboxFault(Fault.UNKNOWN, f"{status} without a resource")
         return found
-
-    def _retry_after(self, response: httpx.Response) -> float | None:
-        """In seconds, whichever of its two forms it has (RFC 9110, section 10.2.3)."""
-        value = response.headers.get("retry-after", "")
-        if value.isascii() and value.isdigit():
-            return float(value[:9])
-        try:
-            moment = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):  # the latter of numbers beyond all bounds
-            return None
-        return max((moment.replace(tzinfo=moment.tzinfo or UTC) - self._now()).total_seconds(), 0.0)
 
 
 def version_of(response: httpx.Response, body: Resource) -> str | None:

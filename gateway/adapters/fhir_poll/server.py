@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ import httpx
 import tenacity
 
 from gateway.adapters.fhir_poll.faults import PollFault, Trouble
+from gateway.adapters.retry_after import retry_after
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.resource import read
 
@@ -180,16 +180,9 @@ class EhrServer:
         return _Stumbled(fault) if status in _AGAIN and after is None else fault
 
     def _retry_after(self, response: httpx.Response) -> float | None:
-        """In seconds, whichever of its two forms it has (RFC 9110, section 10.2.3)."""
-        value = response.headers.get("retry-after", "")
-        if value.isascii() and value.isdigit():
-            return min(float(value[:9]), LONGEST_RETRY)
-        try:
-            moment = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):  # the latter of numbers beyond all bounds
-            return None
-        wait = (moment.replace(tzinfo=moment.tzinfo or UTC) - self._now()).total_seconds()
-        return min(max(wait, 0.0), LONGEST_RETRY)
+        """In seconds, within reason."""
+        wait = retry_after(response.headers.get("retry-after"), self._now())
+        return None if wait is None else min(wait, LONGEST_RETRY)
 
 
 async def _resource(body: bytes) -> Resource:

@@ -5,34 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Protocol
 
 import orjson
 from multidict import CIMultiDict, MultiDict, MultiMapping
 from pydantic import BaseModel
 
-from gateway.access.roles import Permission, Role
+from gateway.access.asking import Recognised
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 NDJSON = "application/x-ndjson"
 
 
-class Caller(Protocol):
-    """Someone who was recognised, and what they may do. `npi`: the providers they speak for; `feeds`: the feeds that
-    they may send HL7 v2 to.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def roles(self) -> frozenset[Role]: ...
-    @property
-    def permissions(self) -> frozenset[Permission]: ...
-    @property
-    def npi(self) -> tuple[str, ...]: ...
-    @property
-    def feeds(self) -> tuple[str, ...]: ...
+Caller = Recognised
+"""Who asks."""
 
 
 class Fault(Exception):

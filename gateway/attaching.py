@@ -13,9 +13,10 @@ from urllib.parse import urljoin
 from gateway.adapters.fhir_attachments.fetching import OCTETS, Fetch, Fetched, Fetching, checked
 from gateway.adapters.fhir_attachments.refusal import NotFetched, Why
 from gateway.adapters.fhir_attachments.wanted import Wanted
+from gateway.adapters.fhir_client import MEDIA_TYPE, origin_of
 from gateway.adapters.fhir_poll.faults import PollFault, Trouble
 from gateway.adapters.fhir_poll.keeping import Intake, Keeping, Resources
-from gateway.adapters.fhir_poll.server import MEDIA_TYPE, EhrServer, origin_of
+from gateway.adapters.fhir_poll.server import EhrServer
 from gateway.clock import Clock
 from gateway.config import Config, Source
 from gateway.mappings.errors import MappingError

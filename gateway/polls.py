@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 
-from gateway.adapters.fhir_client import SmartAuth
+from gateway.adapters.fhir_client import server_at
 from gateway.adapters.fhir_poll.cursors import Cursors
 from gateway.adapters.fhir_poll.keeping import Intake, Keeping
 from gateway.adapters.fhir_poll.poller import Counts, Failing, Poller
-from gateway.adapters.fhir_poll.server import EhrServer
+from gateway.adapters.fhir_poll.server import EhrServer, limits
 from gateway.clock import Clock
 from gateway.config import Feed
 from gateway.intake import Backlog
@@ -72,16 +72,9 @@ class Polls:
 
     def server(self, settings: Poll) -> EhrServer:
         """KeyFault when the key of `smart` cannot be used."""
-        smart = settings.smart
-        return EhrServer(
-            settings.url,
-            self._client,
-            auth=SmartAuth(smart, self._clock, base=settings.url) if smart is not None else None,
-            token=settings.token.get_secret_value() if settings.token is not None else None,
-            timeout_seconds=settings.timeout_seconds,
-            max_answer=settings.max_page,
-            now=self._clock.now,
-        )
+        limited = limits(settings.timeout_seconds, settings.max_page)
+        made = server_at(settings.url, self._client, limited, self._clock, smart=settings.smart, token=settings.token)
+        return EhrServer(made)
 
     def failing(self) -> Mapping[str, Failing]:
         """The feeds whose polling fails, and why."""

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import httpx
 
-from gateway.adapters.ehr_inbox import CommunicationInbox, FhirPeer, TaskInbox
-from gateway.adapters.fhir_client import SmartAuth
+from gateway.adapters.ehr_inbox import CommunicationInbox, FhirPeer, TaskInbox, limits
+from gateway.adapters.fhir_client import server_at
 from gateway.clock import Clock, Ids
 from gateway.config import Config
 from gateway.desk.chasing import Chasing
@@ -91,13 +91,10 @@ class Querying:
     def _inbox(self, ehr: Ehr, client: httpx.AsyncClient) -> Inbox | None:
         if ehr.delivery is InboxDelivery.POLL or ehr.url is None:
             return None
-        auth = SmartAuth(ehr.smart, self._clock, base=ehr.url) if ehr.smart is not None else None
-        token = ehr.token.get_secret_value() if ehr.token is not None else None
-        peer = FhirPeer(
-            ehr.url, client, auth=auth, token=token, timeout_seconds=ehr.timeout_seconds, now=self._clock.now
-        )
+        limited = limits(ehr.timeout_seconds)
+        server = server_at(ehr.url, client, limited, self._clock, smart=ehr.smart, token=ehr.token)
         made = TaskInbox if ehr.delivery is InboxDelivery.TASK else CommunicationInbox
-        return made(ehr.name, peer, self._fhir_base)
+        return made(ehr.name, FhirPeer(server), self._fhir_base)
 
 
 def inbox_of(encounter: Encounter, ehrs: Sequence[Ehr]) -> str | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from gateway.audit.events import Action
 from gateway.case import Case
-from gateway.desk.queries import asked_event
+from gateway.desk.asking import asked_event
 from gateway.desk.query_moves import asked_hold, cancelled, of, replaced
 from gateway.desk.query_placing import Placement, outgoing, placed
 from gateway.desk.refusals import Refusal

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gateway.access.roles import Permission, needed
-from gateway.audit.events import Action, Event
+from gateway.audit.events import Event
 from gateway.case import Case
+from gateway.desk.asking import asking, permitted
 from gateway.desk.desk import Ruling, ruling
 from gateway.desk.ports import Person
 from gateway.desk.query_moves import answered, asked_hold, cancelled, holds_after, of, repeats, replaced
-from gateway.desk.query_placing import Placement, kept_texts, outgoing, placed, refuse_unfit, told
+from gateway.desk.query_placing import Placement, kept_texts, outgoing, told
 from gateway.desk.query_reading import Asked, QueryReading, asked
 from gateway.desk.refusals import Reason, Refusal
 from gateway.desk.work import Decided, Unchanged, Work, client, processed, user
 from gateway.encounter.apply import apply
-from gateway.encounter.billable import billable
 from gateway.encounter.change import Change
 from gateway.encounter.identity import Identifier
 from gateway.encounter.model import Encounter
 from gateway.message import Received
-from gateway.review.model import Decision, DecisionKind, Finding, Query, QueryDraft
+from gateway.review.model import Finding, Query, QueryDraft, QueryStatus
 from gateway.review.queries import FINAL
 from gateway.review.query_checks import Kept, check
 from gateway.review.query_events import query_moved
@@ -82,10 +81,18 @@ class QueryDesk(QueryReading):
         return await self._work.decide(key, decision)
 
     async def ask_once(
-        self, key: str, caller: Person, wanted: Filling | QueryDraft, patient: Identifier | None = None
+        self,
+        key: str,
+        caller: Person,
+        wanted: Filling | QueryDraft,
+        patient: Identifier | None = None,
+        *,
+        anew: bool = False,
     ) -> tuple[Asked, bool]:
         """Ask what a filled-in template or a draft says; the query, and whether it is new. The same one, asked by the
-        caller and still open, is not asked again: who did not hear the answer may send the same once more.
+        caller, is not asked again while it is open, nor once it is answered: who did not hear that it was asked may
+        send the same once more, and the same question is not put until its answer pleases. `anew` asks again what is
+        answered, on purpose. What was taken back, rejected or failed has no answer: it is asked again.
 
         UNACCEPTABLE also when the encounter is of another patient than the one who is named.
         """
@@ -95,8 +102,7 @@ class QueryDesk(QueryReading):
 
         def decision(case: Case, encounter: Encounter, now: datetime) -> Decided[OnceAsked] | Unchanged[OnceAsked]:
             _refuse_another(patient, encounter)
-            mine = [query for query in case.queries if query.asked_by == user(caller) and query.status not in FINAL]
-            same = next((query for query in mine if query.draft == draft), None)
+            same = _standing(case, draft, user(caller), anew=anew)
             if same is not None:
                 return Unchanged((asked(same, case), False))
             decided = self._asking(case, encounter, draft, kept, caller, now)
@@ -206,42 +212,53 @@ class QueryDesk(QueryReading):
         instead_of: tuple[Query, Query] | None = None,
     ) -> Decided[tuple[Query, Ruling]]:
         """The query asked, in the place of another one where (before, after) are given."""
-        refuse_unfit(draft, case, encounter, kept)
         by, queries, holds = user(caller), case.queries, case.holds
+        decided = asking(
+            self._work,
+            self._placement,
+            draft,
+            case,
+            encounter,
+            kept,
+            caller,
+            now,
+            replaces=instead_of[0] if instead_of else None,
+        )
+        query = decided.query
         events: tuple[Event, ...] = ()
         if instead_of is not None:
             before, after = instead_of
             queries = replaced(queries, after)
             holds = ended(holds, after.id, "the query was replaced", now, by)
             events = (query_moved(before, after, now, by),)
-        query = self.placed(draft, case, by, now, instead_of[0] if instead_of else None)
-        made = Decision(
-            id=self._work.ids.next(),
-            encounter=case.key,
-            kind=DecisionKind.ASK,
-            actor=by,
-            at=now,
-            fingerprint=billable(encounter).fingerprint(),
-        )
         advance = self._work.casework.advance(
             case,
             now=now,
             actor=by,
             holds=(*holds, asked_hold(self._work.ids.next(), query, now)),
             queries=(*queries, query),
-            decisions=(made,),
+            decisions=(decided.decision,),
         )
         return Decided(
             advance,
-            (*events, asked_event(query, by, now)),
+            (*events, decided.event),
             lambda advanced: (query, ruling(advanced)),
             query_deliveries=outgoing(query, encounter, self._placement, now),
         )
 
-    def placed(self, draft: QueryDraft, case: Case, by: str, now: datetime, replaces: Query | None = None) -> Query:
-        """The query that a checked draft becomes."""
-        policy, zone = self._work.casework.query_policy, self._placement.zone()
-        return placed(draft, case, by, now, ids=self._work.ids, policy=policy, zone=zone, replaces=replaces)
+
+def _standing(case: Case, draft: QueryDraft, by: str, *, anew: bool) -> Query | None:
+    """The newest query that `by` asked in these words and that is open or answered, or what was asked in its place."""
+    instead = {query.replaces: query for query in case.queries if query.replaces is not None}
+    for query in reversed(case.queries):
+        if query.asked_by != by or query.draft != draft:
+            continue
+        last = query
+        while last.number in instead:
+            last = instead[last.number]
+        if last.status not in FINAL or (last.status is QueryStatus.COMPLETED and not anew):
+            return last
+    return None
 
 
 def _refuse_another(patient: Identifier | None, encounter: Encounter) -> None:
@@ -253,17 +270,3 @@ def _refuse_another(patient: Identifier | None, encounter: Encounter) -> None:
     }
     if (patient.authority, patient.value) not in known:
         raise Refusal(Reason.UNACCEPTABLE, "The encounter is of another patient")
-
-
-def permitted(caller: Person) -> None:
-    if Permission.QUERY_ASK not in caller.permissions:
-        raise Refusal(Reason.NOT_ALLOWED, f"This needs {needed(Permission.QUERY_ASK)}")
-
-
-def asked_event(query: Query, by: str, now: datetime) -> Event:
-    """The event of a query asked: no word of it."""
-    draft = query.draft
-    detail: dict[str, object] = {"number": query.number, "kind": draft.kind, "provider": draft.provider}
-    told: dict[str, object] = {"template": draft.template, "replaces": query.replaces, "verbal": query.verbal}
-    detail |= {name: value for name, value in told.items() if value}
-    return Event(now, by, Action.QUERY_ASKED, f"query/{query.id}", query.encounter, None, detail)

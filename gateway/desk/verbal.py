@@ -9,15 +9,14 @@ import orjson
 from pydantic import Field
 
 from gateway.case import Case
+from gateway.desk.asking import asking, permitted
 from gateway.desk.desk import Ruling, ruling
 from gateway.desk.ports import Person
-from gateway.desk.queries import asked_event, permitted
 from gateway.desk.query_moves import answered
-from gateway.desk.query_placing import Placement, kept_texts, placed, refuse_unfit
+from gateway.desk.query_placing import Placement, kept_texts
 from gateway.desk.refusals import Reason, Refusal
 from gateway.desk.work import Decided, Work, processed, user
 from gateway.encounter.apply import apply
-from gateway.encounter.billable import billable
 from gateway.encounter.change import Change
 from gateway.encounter.model import Encounter
 from gateway.encounter.record import Record
@@ -28,7 +27,7 @@ from gateway.mappings.fhir.questionnaire import questionnaire_response
 from gateway.mappings.fhir.source import FhirSource
 from gateway.message import Format, Received
 from gateway.reference.npi import npi_is_valid
-from gateway.review.model import Decision, DecisionKind, Query, QueryDraft
+from gateway.review.model import Query, QueryDraft
 from gateway.review.query_events import query_moved
 
 FEED = "desk"
@@ -64,32 +63,23 @@ class VerbalQueries:
         kept = await kept_texts(self._work.store, key, draft)
 
         def decision(case: Case, encounter: Encounter, now: datetime) -> Decided[tuple[Query, Ruling]]:
-            refuse_unfit(draft, case, encounter, kept)
-            by, policy = user(caller), self._work.casework.query_policy
-            query = placed(draft, case, by, now, ids=self._work.ids, policy=policy, zone=self._placement.zone())
-            query = query.model_copy(update={"verbal": True})
+            by = user(caller)
+            asked = asking(self._work, self._placement, draft, case, encounter, kept, caller, now, verbal=True)
+            query = asked.query
             resource, change = self._written(query, said, now)
             after = answered(query, change.answers[0], now, implied=True)
             received = Received(FEED, Format.FHIR, "QuestionnaireResponse", query.number, orjson.dumps(resource), b"")
             message, told = processed(received, change.message, case.key, now)
-            made = Decision(
-                id=self._work.ids.next(),
-                encounter=case.key,
-                kind=DecisionKind.ASK,
-                actor=by,
-                at=now,
-                fingerprint=billable(encounter).fingerprint(),
-            )
             advance = self._work.casework.advance(
                 case,
                 now=now,
                 actor=by,
                 encounter=apply(encounter, change, now),
                 queries=(*case.queries, after),
-                decisions=(made,),
+                decisions=(asked.decision,),
                 message=message.id,
             )
-            events = (asked_event(query, by, now), *told, query_moved(query, after, now, by, message.id))
+            events = (asked.event, *told, query_moved(query, after, now, by, message.id))
             return Decided(
                 advance,
                 events,

@@ -18,7 +18,7 @@ from gateway.audit.events import Action, Event
 from gateway.clock import Clock
 from gateway.desk.refusals import Refusal
 from gateway.encounter.change import Change
-from gateway.inboxes.ports import AskedQuery, Fault, Heard, Inbox, InboxFault, Posted
+from gateway.inboxes.ports import Fault, Heard, Inbox, InboxFault, Posted
 from gateway.logs import logger
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.mapping import map_resource
@@ -26,6 +26,7 @@ from gateway.mappings.fhir.outcome import ERROR, FATAL
 from gateway.mappings.fhir.resource import validate
 from gateway.mappings.fhir.source import FhirSource
 from gateway.message import Format, Received
+from gateway.review.asked import AskedQuery
 from gateway.review.model import Query, QueryStatus
 from gateway.review.queries import FINAL
 from gateway.review.query_delivery import SLOW_POLL, InboxState, QueryDelivery, moved, next_poll, pause

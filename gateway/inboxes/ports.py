@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from gateway.encounter.identity import Identifier
-from gateway.review.model import Query
+from gateway.review.asked import AskedQuery
 
 
 class Fault(StrEnum):
@@ -32,21 +31,6 @@ class InboxFault(Exception):
         self.fault = fault
         self.text = text
         self.retry_after = retry_after
-
-
-class AskedQuery(Protocol):
-    """A query with the numbers of what it is about."""
-
-    @property
-    def query(self) -> Query: ...
-    @property
-    def patient(self) -> Identifier | None: ...
-    @property
-    def account(self) -> Identifier | None: ...
-    @property
-    def visit(self) -> Identifier | None: ...
-    @property
-    def claim(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)

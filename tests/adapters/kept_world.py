@@ -97,8 +97,9 @@ class Kept:
     def received(self) -> list[Message]:
         """All that was kept, in the order of keeping."""
         db = self.store._writer  # type: ignore[attr-defined]
-        text = "SELECT m.id, feed, format, type, control, received, state, reason, encounter, replay_of, payload, reply"
-        rows = db.execute(text + " FROM messages AS m JOIN payloads AS p ON p.id = m.id ORDER BY m.id")
+        text = "SELECT m.id, feed, format, type, control, received, state, reason, encounter, replay_of"
+        text += ", unpacked(payload), reply FROM messages AS m JOIN payloads AS p ON p.id = m.id ORDER BY m.id"
+        rows = db.execute(text)
         return [records.message(row) for row in rows]
 
 

@@ -22,7 +22,9 @@ from gateway.adapters.fhir_attachments.intake import FetchingIntake
 from gateway.adapters.fhir_attachments.refusal import NotFetched, Why
 from gateway.adapters.fhir_attachments.wanted import Wanted, wanted
 from gateway.adapters.fhir_attachments.work import WAITS, AttachmentWork
+from gateway.adapters.fhir_client import FhirServer
 from gateway.adapters.fhir_poll.server import EhrServer as Peer
+from gateway.adapters.fhir_poll.server import limits
 from gateway.attaching import Attaching, Binaries
 from gateway.clock import Ids
 from gateway.config import Config
@@ -220,7 +222,7 @@ class World:
         return Config.model_validate({"feeds": [feed], "clients": [client]})
 
     def _server(self, feed: str) -> Peer | None:
-        return Peer(self.ehr.url, self.client, token="own-token") if feed == FEED else None
+        return Peer(FhirServer(self.ehr.url, self.client, limits(30), token="own-token")) if feed == FEED else None
 
     @property
     def intake(self) -> FetchingIntake:

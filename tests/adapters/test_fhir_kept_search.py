@@ -111,12 +111,10 @@ async def test_a_search_finds(client: httpx.AsyncClient, query: str, ids: str) -
         "date=2026-02-30",
         "date=2026-03-03T10:00",
         "_lastUpdated=ne2026",
-        "_sort=status",
         "_count=many",
+        "_sort:text=_id",
+        "_include:iterate=Encounter:patient",
         "_after=7",
-        "_include=Encounter:nothing",
-        "_include=Claim:patient",
-        "_total=guess",
         "status=a&status=b&status=c&status=d&status=e",
         "identifier=" + ",".join("x" * 60),
         "identifier=" + "x" * 2000,
@@ -134,6 +132,34 @@ async def test_unknown_parameters_are_refused_when_the_client_is_strict(client: 
     (link,) = lenient.json()["link"]
     assert link["url"].endswith("/Encounter?status=planned")
     assert (strict.status_code, issue_of(strict)["code"]) == (400, "not-supported")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "_sort=status",
+        "_sort=_id,status",
+        "_summary=true",
+        "_summary=text",
+        "_total=guess",
+        "_include=Encounter:nothing",
+        "_include=Claim:patient",
+    ],
+)
+async def test_what_is_not_offered_is_treated_as_what_is_unknown(client: httpx.AsyncClient, pair: str) -> None:
+    lenient = await client.get(f"/Encounter?{pair}&status=planned")
+    (link,) = lenient.json()["link"]
+    assert link["url"].endswith("/Encounter?status=planned")
+    assert [entry["search"]["mode"] for entry in lenient.json()["entry"]] == ["match"]
+    strict = await client.get(f"/Encounter?{pair}&status=planned", headers={"Prefer": "handling=strict"})
+    assert (strict.status_code, issue_of(strict)["code"]) == (400, "not-supported")
+    assert issue_of(strict)["expression"] == [pair.partition("=")[0]]
+
+
+async def test_only_the_total(client: httpx.AsyncClient) -> None:
+    for pair in ("_summary=count", "_count=0", "_summary=count&_count=2"):
+        page = (await client.get(f"/Encounter?{pair}", headers={"Prefer": "handling=strict"})).json()
+        assert (page["total"], "entry" in page, len(page["link"])) == (6, False, 1)
 
 
 async def test_a_search_can_be_posted(client: httpx.AsyncClient) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "desk"))
 
-from desk_world import KEY, NPI
+from desk_world import CODER, KEY, NPI, draft
 from served_tasks import TOKENS, Served, refused, served_tasks, shown
 
 from gateway.mappings.fhir.resource import validate
@@ -79,6 +79,53 @@ async def test_who_asks_the_same_twice_at_once_asks_once(served: Served) -> None
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert (await served.found())["total"] == 1
+
+
+async def _ended(served: Served, task: dict[str, Any], *statuses: str) -> None:
+    """The provider's system says these statuses, one after the other."""
+    stands = await served.here.store.query(int(task["id"]))
+    assert stands is not None
+    more = {"output": [{"type": {"text": "answer"}, "valueString": "Acute"}], "statusReason": {"text": "Not mine."}}
+    for status in statuses:
+        answer = await served.moved(stands, status, **more)
+        assert answer.status_code == 200, answer.text
+
+
+async def test_what_is_answered_is_not_asked_again_by_sending_the_same(served: Served) -> None:
+    first = (await served.cdi.post("/Task", json=asking())).json()
+    await _ended(served, first, "accepted", "in-progress", "completed")
+    again = await served.cdi.post("/Task", json=asking())
+    assert (again.status_code, again.json()["id"], again.json()["status"]) == (200, first["id"], "completed")
+    assert (await served.found())["total"] == 1
+
+    own_number = {"If-None-Exist": "identifier=urn:cdi-tool|4711"}
+    again = await served.cdi.post("/Task", json=asking(), headers=own_number)
+    assert (again.status_code, again.json()["id"]) == (200, first["id"]), "no Task of ours has that number"
+
+    condition = {"If-None-Exist": f"encounter={KEY}&status:not=completed"}
+    anew = await served.cdi.post("/Task", json=asking(), headers=condition)
+    assert (anew.status_code, (await served.found())["total"]) == (201, 2), "on purpose: the condition leaves it out"
+    assert anew.json()["id"] != first["id"]
+    twice = await served.cdi.post("/Task", json=asking())
+    assert (twice.status_code, twice.json()["id"]) == (200, anew.json()["id"]), "the newest of them"
+
+
+async def test_what_was_rejected_or_taken_back_is_asked_again(served: Served) -> None:
+    first = (await served.cdi.post("/Task", json=asking())).json()
+    await _ended(served, first, "rejected")
+    second = await served.cdi.post("/Task", json=asking())
+    assert second.status_code == 201, "it has no answer: asking again is the way on"
+    await served.here.queries.withdraw(int(second.json()["id"]), CODER, "asked by mistake")
+    third = await served.cdi.post("/Task", json=asking())
+    assert (third.status_code, (await served.found())["total"]) == (201, 3)
+
+
+async def test_a_query_that_was_replaced_is_told_by_what_took_its_place(served: Served) -> None:
+    first = (await served.cdi.post("/Task", json=asking())).json()
+    other = await served.here.queries.replace(int(first["id"]), CODER, draft(title="Other words"), "clearer so")
+    again = await served.cdi.post("/Task", json=asking())
+    assert (again.status_code, again.json()["id"]) == (200, str(other[0].id))
+    assert (await served.found(status="requested"))["total"] == 1
 
 
 async def test_a_conditional_create_asks_when_nothing_meets_it(served: Served) -> None:

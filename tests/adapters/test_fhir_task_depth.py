@@ -228,6 +228,11 @@ async def test_pages_neither_lose_nor_repeat_while_tasks_change(served: Served) 
 async def test_only_the_total_or_only_some_elements(served: Served) -> None:
     await served.asked("One")
     await served.asked("Two")
+    strict = {"Prefer": "handling=strict"}
+    for unsupported in ({"_sort": "status"}, {"_summary": "true"}):
+        bundle = await served.found(**unsupported)
+        assert (len(bundle["entry"]), link(bundle, "self")) == (2, f"{served.base}/Task")
+        refused(await served.inbox.get("/Task", params=unsupported, headers=strict), 400)
     for parameters in ({"_count": 0}, {"_summary": "count"}):
         bundle = await served.found(**parameters)
         assert (bundle["total"], "entry" in bundle, link(bundle, "next")) == (2, False, None)

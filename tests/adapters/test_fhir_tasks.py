@@ -100,7 +100,13 @@ class Asking:
         raise Refusal(Reason.UNKNOWN, "There is no encounter with this number")
 
     async def ask_once(
-        self, key: str, caller: Caller, wanted: Filling | QueryDraft, patient: Identifier | None = None
+        self,
+        key: str,
+        caller: Caller,
+        wanted: Filling | QueryDraft,
+        patient: Identifier | None = None,
+        *,
+        anew: bool = False,
     ) -> tuple[Asked, bool]:
         raise Refusal(Reason.UNKNOWN, "There is no encounter with this key")
 
@@ -437,7 +443,16 @@ def test_a_value_that_no_query_can_have_finds_nothing(nothing: dict[str, str]) -
     assert TASK.read(MultiDict(nothing)).nothing
 
 
-@pytest.mark.parametrize("unknown", [{"_sort": "x"}, {"priority": "urgent"}, {"_include": "Task:part-of"}])
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"_sort": "status"},
+        {"_summary": "true"},
+        {"_total": "guess"},
+        {"priority": "urgent"},
+        {"_include": "Task:part-of"},
+    ],
+)
 def test_what_is_unknown_is_left_out_of_the_self_link_or_refused_when_strict(unknown: dict[str, str]) -> None:
     found = TASK.read(MultiDict({**unknown, "status": "requested"}))
     assert found.link("http://g/fhir/Task") == "http://g/fhir/Task?status=requested"

@@ -158,14 +158,17 @@ async def test_pages_go_on_the_way_they_are_sorted() -> None:
     oldest = await asked(("_after", "40"), ("_sort", "date"))
     assert oldest.search.after == 40
     assert oldest.link("http://x/AuditEvent", 90) == "http://x/AuditEvent?_sort=date&_after=90"
-    assert (await asked(("_count", "0"))).search.limit == 1
+    assert not (await asked(("_count", "7"))).only_counts
+    assert (await asked(("_count", "0"), ("_after", "40"))).only_counts
+    assert (await asked(("_summary", "count"))).only_counts
+    whole = (await asked(("_count", "0"), ("_after", "40"))).whole().search
+    assert (whole.limit, whole.before, whole.after) == (200, 2**63 - 1, 0)
     assert (await asked(("_count", "999999"))).search.limit == 200
 
 
 @pytest.mark.parametrize(
     "pair",
     [
-        ("_sort", "type"),
         ("_count", "x"),
         ("_after", "-1"),
         ("date:missing", "true"),
@@ -185,6 +188,11 @@ async def test_unknown_parameters_are_left_aside_unless_the_client_is_strict() -
     found = await asked(("policy", "x"), ("_format", "json"), ("date", "2026"))
     assert found.link("a") == "a?date=2026"
     await asked(("_format", "json"), strict=True)
+    for pair in (("_sort", "type"), ("_summary", "true")):
+        assert (await asked(pair, ("date", "2026"))).link("a") == "a?date=2026"
+        with pytest.raises(Fault) as refused:
+            await asked(pair, strict=True)
+        assert (refused.value.status, refused.value.code, refused.value.where) == (400, "not-supported", pair[0])
     with pytest.raises(Fault):
         await asked(("policy", "x"), strict=True)
     with pytest.raises(Fault):

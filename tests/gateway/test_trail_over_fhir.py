@@ -124,6 +124,48 @@ async def test_one_event_is_read_and_has_one_version(world: World) -> None:
     assert (posted.json()["total"], posted.json()["entry"][0]["resource"]["id"]) == (1, str(first.seq))
 
 
+async def test_only_the_total_is_given_where_nothing_else_is_asked_for(world: World) -> None:
+    visit = await released(world)
+    http = world.http(Role.COMPLIANCE)
+    for address, asked in (
+        ("/fhir/AuditEvent", {"entity": key(visit)}),
+        ("/fhir/AuditEvent", {"entity": key(visit), "subtype": "create"}),
+        ("/fhir/AuditEvent", {"_id": "1,2,99999999"}),
+        ("/fhir/AuditEvent", {"entity": "MAIN:MAIN:NONE"}),
+        ("/fhir/Provenance", {"target": f"Encounter/{key(visit)}"}),
+    ):
+        whole = len(await found(world, address, **asked))
+        for counted in ({"_count": "0"}, {"_summary": "count"}, {"_summary": "count", "_count": "3"}):
+            answer = await http.get(address, params={**asked, **counted}, headers={"Prefer": "handling=strict"})
+            bundle = answer.json()
+            assert (answer.status_code, bundle["total"], "entry" in bundle) == (200, whole, False), answer.text
+            assert [link["relation"] for link in bundle["link"]] == ["self"]
+
+
+async def test_a_total_that_is_not_wanted_is_left_out(world: World) -> None:
+    http = world.http(Role.COMPLIANCE)
+    for wanted, told in (("none", False), ("accurate", True)):
+        bundle = (await http.get("/fhir/AuditEvent", params={"_id": "1", "_total": wanted})).json()
+        assert ("total" in bundle, len(bundle["entry"])) == (told, 1)
+
+
+async def test_a_total_that_takes_too_many_pages_is_left_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.adapters.fhir.trail_search.MAX_COUNT", 2)
+    await released(world)
+    bundle = (await world.http(Role.COMPLIANCE).get("/fhir/AuditEvent", params={"_count": "0"})).json()
+    assert ("total" in bundle, "entry" in bundle) == (False, False)
+
+
+async def test_an_order_or_a_summary_that_is_not_offered_is_left_aside(world: World) -> None:
+    http = world.http(Role.COMPLIANCE)
+    for address in ("/fhir/AuditEvent", "/fhir/Provenance"):
+        for asked in ({"_sort": "agent"}, {"_summary": "true"}, {"_total": "guess"}):
+            lenient = await http.get(address, params=asked)
+            assert (lenient.status_code, lenient.json()["link"][0]["url"]) == (200, world.url + address)
+            strict = await http.get(address, params=asked, headers={"Prefer": "handling=strict"})
+            assert (strict.status_code, strict.json()["issue"][0]["code"]) == (400, "not-supported")
+
+
 async def test_the_trail_is_for_compliance_only(world: World) -> None:
     for role in set(Role) - {Role.COMPLIANCE}:
         for path in ("AuditEvent", "AuditEvent/1", "Provenance", "$export", "AuditEvent/$export/1/AuditEvent-1"):

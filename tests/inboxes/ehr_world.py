@@ -14,7 +14,8 @@ import httpx
 
 from desk_world import CODER, KEY, NPI, World, draft, world  # isort: skip
 
-from gateway.adapters.ehr_inbox import CommunicationInbox, FhirPeer, TaskInbox
+from gateway.adapters.ehr_inbox import CommunicationInbox, FhirPeer, TaskInbox, limits
+from gateway.adapters.fhir_client import FhirServer
 from gateway.desk.queries import QueryDesk
 from gateway.desk.query_placing import Placement
 from gateway.inboxes import Inboxes
@@ -156,7 +157,7 @@ async def asking(
     desk = QueryDesk(made.work, Placement(inbox=lambda encounter: "epic", fhir_base=lambda: BASE))
     wire = Losing(transport)
     async with httpx.AsyncClient(transport=wire) as client:
-        peer = FhirPeer(url, client, token="t" * 16, timeout_seconds=10)
+        peer = FhirPeer(FhirServer(url, client, limits(10), token="t" * 16))
         inbox = (CommunicationInbox if communication else TaskInbox)("epic", peer, lambda: BASE)
         yield EhrWorld(made, desk, Inboxes(inbox, made.store, desk, made.work.clock, epoch=7), wire)
     await made.store.close()

@@ -134,6 +134,13 @@ async def test_what_was_billed_stays_when_the_patient_moves(
     await put(gateway, visit["Patient/fern"] | {"telecom": [{"system": "phone", "value": "1"}]})
     monkeypatch.undo()
     assert await gateway.encounter(KEY) == before
+    condition = next(each for name, each in visit.items() if name.startswith("Condition/"))
+    recoded = copy.deepcopy(condition)
+    recoded["code"]["coding"][0]["code"] = "R07.89"
+    await put(gateway, recoded)
+    after = await gateway.encounter(KEY)
+    assert after.diagnoses != before.diagnoses
+    assert after.patient.phone == "1", "built again for another reason, it has the patient as it is by now"
 
 
 async def test_it_is_built_again_in_the_commit_that_settles_it(gateway: World, visit: dict[str, Resource]) -> None:

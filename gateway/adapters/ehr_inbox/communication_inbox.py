@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gateway.adapters.ehr_inbox.peer import FhirPeer, addressed
-from gateway.inboxes.ports import AskedQuery, Heard, Posted
+from gateway.inboxes.ports import Heard, Posted
 from gateway.mappings.fhir import systems
 from gateway.mappings.fhir.communication import communication_resource
 from gateway.mappings.fhir.source import Numbers
+from gateway.review.asked import AskedQuery
 
 
 class CommunicationInbox:

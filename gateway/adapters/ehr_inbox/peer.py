@@ -1,20 +1,16 @@
-"""A FHIR server that we come to: the few interactions that an inbox needs, what each answer means, and its limits."""
+"""The few interactions that an inbox needs of an EHR's FHIR server, what each answer means, and its limits."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import orjson
 
-from gateway.adapters.retry_after import retry_after
+from gateway.adapters.fhir_client import Compressed, FhirServer, Limits, TooLarge, version_told
 from gateway.inboxes.ports import Fault, InboxFault
 
-MEDIA_TYPE = "application/fhir+json"
 MAX_ANSWER = 4 * 1024 * 1024
 CONNECT_SECONDS = 5.0
 
@@ -43,42 +39,29 @@ _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]{1,63}/[A-Za-z0-9.-]{1,64})(?:/_h
 Resource = dict[str, Any]
 
 
-class FhirPeer:
-    """One server by its base address. `auth` proves who we are: SMART's, or None. All raise InboxFault."""
+def limits(seconds: float) -> Limits:
+    """What an inbox's server may take and send: `seconds` for each step."""
+    return Limits(seconds, seconds + CONNECT_SECONDS, CONNECT_SECONDS, MAX_ANSWER)
 
-    def __init__(
-        self,
-        base: str,
-        client: httpx.AsyncClient,
-        *,
-        auth: httpx.Auth | None = None,
-        token: str | None = None,
-        timeout_seconds: float = 20.0,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._base = base.rstrip("/")
-        self._client = client
-        self._auth = auth
-        self._headers = {"Accept": MEDIA_TYPE, "Accept-Encoding": "identity"}
-        if token is not None:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._seconds = timeout_seconds
-        self._now = now
+
+class FhirPeer:
+    """The interactions with one server. All raise InboxFault."""
+
+    def __init__(self, server: FhirServer) -> None:
+        self._server = server
 
     async def close(self) -> None:
-        """End what the authentication holds; the client is others' too."""
-        close = getattr(self._auth, "close", None)
-        if close is not None:
-            await close()
+        """End what the server's authentication holds."""
+        await self._server.close()
 
     async def read(self, reference: str) -> tuple[Resource, str | None]:
         """The resource and its version."""
-        response, body = await self._send("GET", f"{self._base}/{reference}")
+        response, body = await self._send("GET", reference)
         return body, version_of(response, body)
 
     async def search(self, kind: str, parameters: dict[str, str]) -> list[Resource]:
         """The first page's resources of this type; all of them for a search by our own number."""
-        _, bundle = await self._send("GET", f"{self._base}/{kind}", params=parameters)
+        _, bundle = await self._send("GET", kind, params=parameters)
         entries = bundle.get("entry")
         found = (
             [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
@@ -88,9 +71,7 @@ class FhirPeer:
     async def create(self, resource: Resource, unless: str) -> str:
         """The reference of what stands now: created, unless something matches the search `unless` (If-None-Exist)."""
         kind = str(resource["resourceType"])
-        response, body = await self._send(
-            "POST", f"{self._base}/{kind}", resource, {"If-None-Exist": unless}, creating=True
-        )
+        response, body = await self._send("POST", kind, resource, {"If-None-Exist": unless}, creating=True)
         found = _REFERENCE.search(response.headers.get("location", "").split("?")[0])
         if found is not None and found[1].startswith(f"{kind}/"):
             return found[1]
@@ -101,47 +82,31 @@ class FhirPeer:
     async def update(self, reference: str, resource: Resource, version: str | None) -> None:
         """Put the resource in the place of that version. STALE when it is another by now."""
         headers = {"If-Match": f'W/"{version}"'} if version is not None else {}
-        await self._send("PUT", f"{self._base}/{reference}", resource, headers)
+        await self._send("PUT", reference, resource, headers)
 
     async def _send(
         self,
         method: str,
-        url: str,
+        path: str,
         resource: Resource | None = None,
         headers: dict[str, str] | None = None,
         *,
         params: dict[str, str] | None = None,
         creating: bool = False,
     ) -> tuple[httpx.Response, Resource]:
-        sent = {**self._headers, **(headers or {})}
-        if resource is not None:
-            sent["Content-Type"] = MEDIA_TYPE
-        timeout = httpx.Timeout(self._seconds, connect=min(self._seconds, CONNECT_SECONDS))
-        content = orjson.dumps(resource) if resource is not None else None
-        request = self._client.build_request(method, url, content=content, headers=sent, params=params, timeout=timeout)
+        server = self._server
+        url = server.address(path)
         try:
-            async with asyncio.timeout(self._seconds + CONNECT_SECONDS):
-                response, body = await self._exchange(request)
+            response, body = await server.exchange(method, url, params=params, headers=headers, resource=resource)
         except NEVER_CONNECTED as fault:
             raise InboxFault(Fault.NOT_SENT, f"no connection: {type(fault).__name__}") from None
         except (httpx.HTTPError, TimeoutError) as fault:
             raise InboxFault(Fault.UNKNOWN, f"no answer: {type(fault).__name__}") from None
+        except Compressed as fault:
+            raise InboxFault(Fault.UNKNOWN, f"{fault.status} compressed, though it was asked not to") from None
+        except TooLarge as fault:
+            raise InboxFault(Fault.UNKNOWN, f"{fault.status} with more than {server.limits.answer} bytes") from None
         return response, self._read(response, body, creating)
-
-    async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        """The answer and its body, which is given up beyond the cap."""
-        response = await self._client.send(request, stream=True, auth=self._auth)
-        try:
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise InboxFault(Fault.UNKNOWN, f"{response.status_code} compressed, though it was asked not to")
-            body = bytearray()
-            async for part in response.aiter_raw():
-                body += part
-                if len(body) > MAX_ANSWER:
-                    raise InboxFault(Fault.UNKNOWN, f"{response.status_code} with more than {MAX_ANSWER} bytes")
-        finally:
-            await response.aclose()
-        return response, bytes(body)
 
     def _read(self, response: httpx.Response, body: bytes, creating: bool) -> Resource:
         status = response.status_code
@@ -150,7 +115,7 @@ class FhirPeer:
             if creating and fault in (Fault.GONE, Fault.STALE):
                 # 404: no such endpoint; 412: several match, so it is there: the next search finds them.
                 fault = Fault.REFUSED if fault is Fault.GONE else Fault.UNKNOWN
-            raise InboxFault(fault, str(status), retry_after(response.headers.get("retry-after"), self._now()))
+            raise InboxFault(fault, str(status), self._server.retry_after(response))
         if not body:
             return {}
         try:
@@ -164,10 +129,9 @@ class FhirPeer:
 
 def version_of(response: httpx.Response, body: Resource) -> str | None:
     """The version that the ETag names, or else the resource itself."""
-    tag = response.headers.get("etag", "").removeprefix("W/").strip('"')
     meta = body.get("meta")
     said = meta.get("versionId") if isinstance(meta, dict) else None
-    return tag or (said if isinstance(said, str) else None)
+    return version_told(response) or (said if isinstance(said, str) else None)
 
 
 def addressed(resources: list[Resource]) -> list[str]:

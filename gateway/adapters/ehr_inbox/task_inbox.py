@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.adapters.ehr_inbox.peer import FhirPeer, addressed
-from gateway.inboxes.ports import AskedQuery, Fault, Heard, InboxFault, Posted
+from gateway.inboxes.ports import Fault, Heard, InboxFault, Posted
 from gateway.mappings.fhir import systems
 from gateway.mappings.fhir.questionnaire import questionnaire
 from gateway.mappings.fhir.source import Numbers
 from gateway.mappings.fhir.task import task_resource
+from gateway.review.asked import AskedQuery
 
 _DONE = frozenset({"completed", "rejected", "failed", "cancelled", "entered-in-error"})
 _ANSWER = "QuestionnaireResponse/"

@@ -88,7 +88,10 @@ class _Given:
 
 
 def kept_search(client: str, type_: str, pairs: Iterable[tuple[str, str]], *, strict: bool = False) -> KeptSearch:
-    """The search that `pairs` ask for. Fault 400 for a value or, when strict, a parameter that is not understood."""
+    """The search that `pairs` ask for. An unknown parameter, and an order, a summary, a total or an `_include` that is
+    not offered, is left aside and missing from the self link (R4, search, 3.1.1.4); when strict it is refused.
+    Fault 400 for that, and for any other value that is not understood.
+    """
     found = KeptSearch(ResourceSearch(client, type_, limit=DEFAULT_COUNT))
     for number, (written, value) in enumerate(pairs):
         if number >= MAX_PARAMETERS or len(value) > MAX_VALUE * 4:
@@ -96,8 +99,13 @@ def kept_search(client: str, type_: str, pairs: Iterable[tuple[str, str]], *, st
         name, modifier = _named(written)
         control = _CONTROLS.get(name)
         parameter = OFFERED[type_].search.get(name)
-        if control is not None and not modifier:
-            found = control(found, value)
+        if control is not None:
+            if modifier:
+                raise _no_modifier(name)
+            before, found = found, control(found, value)
+            if found is before:
+                _unsupported(name, strict=strict)
+                continue
         elif parameter is not None:
             found = _narrowed(found, _Given(name, modifier, _values(name, value), type_, parameter))
         elif strict and name not in _PLAIN:
@@ -107,6 +115,11 @@ def kept_search(client: str, type_: str, pairs: Iterable[tuple[str, str]], *, st
             continue
         found = replace(found, used=(*found.used, (written, value)))
     return _ordered(found)
+
+
+def _unsupported(name: str, *, strict: bool) -> None:
+    if strict:
+        raise Fault(400, "This value is not supported", code="not-supported", where=name)
 
 
 def criteria(client: str, type_: str, text: str) -> tuple[Condition, ...]:
@@ -171,7 +184,7 @@ def _narrowed(found: KeptSearch, given: _Given) -> KeptSearch:
 
 def _token(given: _Given) -> tuple[Condition, bool]:
     if given.modifier not in ("", "not"):
-        raise _no_modifier(given)
+        raise _no_modifier(given.where)
     tokens = tuple(_token_of(given, value) for value in given.values)
     return Condition(given.name, tokens), given.modifier == "not"
 
@@ -193,7 +206,7 @@ def _reference(given: _Given) -> tuple[Condition, bool]:
     if given.modifier == "not":
         kinds_of = kinds
     elif given.modifier and given.modifier not in kinds:
-        raise _no_modifier(given)
+        raise _no_modifier(given.where)
     else:
         kinds_of = (given.modifier,) if given.modifier else kinds
     tokens = tuple(token for value in given.values for token in _references(given, value, kinds_of))
@@ -210,13 +223,13 @@ def _references(given: _Given, value: str, kinds: Sequence[str]) -> list[str]:
     return [token]
 
 
-def _no_modifier(given: _Given) -> Fault:
-    return Fault(400, "This modifier is not supported here", code="not-supported", where=given.where)
+def _no_modifier(name: str) -> Fault:
+    return Fault(400, "This modifier is not supported here", code="not-supported", where=name)
 
 
 def _ids(found: KeptSearch, given: _Given) -> KeptSearch:
     if given.modifier:
-        raise _no_modifier(given)
+        raise _no_modifier(given.where)
     ids = tuple(value for value in given.values if _ID.fullmatch(value))
     before = found.search.ids
     both = tuple(id_ for id_ in ids if not before or id_ in before)
@@ -226,7 +239,7 @@ def _ids(found: KeptSearch, given: _Given) -> KeptSearch:
 def _bounds(given: _Given) -> tuple[datetime | None, datetime | None]:
     """From when on, and before when. Fault 400."""
     if given.modifier:
-        raise _no_modifier(given)
+        raise _no_modifier(given.where)
     return searched_date(_one(given), given.where, _BOUNDING).bounds()
 
 
@@ -257,7 +270,7 @@ def _one(given: _Given) -> str:
     return given.values[0]
 
 
-# What says how the results come
+# What says how the results come. One that gives the search back as it was does not support the value.
 
 
 def _count(found: KeptSearch, value: str) -> KeptSearch:
@@ -272,7 +285,7 @@ def _sort(found: KeptSearch, value: str) -> KeptSearch:
     first = value.split(",", 1)[0].strip()
     known = {order.value: order for order in ResourceOrder}
     if first not in known or value.strip() not in (first, f"{first},_id"):
-        raise Fault(400, "_sort takes _id, -_id, _lastUpdated or -_lastUpdated", code="not-supported", where="_sort")
+        return found
     return replace(found, search=replace(found.search, order=known[first]))
 
 
@@ -298,19 +311,19 @@ def _include(found: KeptSearch, value: str) -> KeptSearch:
     elif kind == type_ and (name in offered or name == "*"):
         wanted = tuple(Include(type_, one, target) for one in offered if name in ("*", one))
     else:
-        raise Fault(400, "_include takes Type:parameter, of those that the CapabilityStatement names", where="_include")
+        return found
     return replace(found, includes=tuple(dict.fromkeys((*found.includes, *wanted))))
 
 
 def _total(found: KeptSearch, value: str) -> KeptSearch:
     if value not in ("none", "estimate", "accurate"):
-        raise Fault(400, "_total takes none, estimate or accurate", where="_total")
+        return found
     return replace(found, counts=value != "none")
 
 
 def _summary(found: KeptSearch, value: str) -> KeptSearch:
     if value not in ("count", "false"):
-        raise Fault(400, "_summary takes count or false", code="not-supported", where="_summary")
+        return found
     return replace(found, only_counts=found.only_counts or value == "count")
 
 

@@ -12,7 +12,8 @@ from gateway.encounter.identity import Identifier
 from gateway.encounter.model import Encounter
 from gateway.message import Message, Received
 from gateway.release.model import Claim
-from gateway.review.model import Query, QueryDraft
+from gateway.review.asked import AskedQuery
+from gateway.review.model import QueryDraft
 from gateway.review.query_template import Filling
 from gateway.store.interface import MessageQuery, ResourceVersion
 from gateway.store.queries import QuerySearch
@@ -66,21 +67,6 @@ class Resources(Protocol):
     async def count_resources(self, search: ResourceSearch, most: int) -> int: ...
 
     async def resource_history(self, search: HistorySearch) -> list[ResourceVersion]: ...
-
-
-class AskedQuery(Protocol):
-    """A provider query with what its Task must name."""
-
-    @property
-    def query(self) -> Query: ...
-    @property
-    def patient(self) -> Identifier | None: ...
-    @property
-    def account(self) -> Identifier | None: ...
-    @property
-    def visit(self) -> Identifier | None: ...
-    @property
-    def claim(self) -> str | None: ...
 
 
 class FoundQueries(Protocol):
@@ -137,9 +123,16 @@ class Queries(Protocol):
         ...
 
     async def ask_once(
-        self, key: str, caller: Caller, wanted: Filling | QueryDraft, patient: Identifier | None = None
+        self,
+        key: str,
+        caller: Caller,
+        wanted: Filling | QueryDraft,
+        patient: Identifier | None = None,
+        *,
+        anew: bool = False,
     ) -> tuple[AskedQuery, bool]:
-        """The query, and whether it is new: the same one, asked by the caller and still open, is not asked again.
+        """The query, and whether it is new: the same one, asked by the caller, is not asked again while it is open, nor
+        once it is answered unless `anew`.
 
         Refused when the encounter is of another patient than the one who is named.
         """

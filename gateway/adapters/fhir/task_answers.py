@@ -6,7 +6,7 @@ from datetime import datetime
 
 from gateway.access.roles import Permission
 from gateway.adapters.fhir.outcomes import malformed, resource, resource_id, strict, versioned
-from gateway.adapters.fhir.ports import AskedQuery, Queries
+from gateway.adapters.fhir.ports import Queries
 from gateway.adapters.fhir.refusals import told_as_fault
 from gateway.adapters.fhir.search import parameters
 from gateway.adapters.fhir.task_rendering import (
@@ -27,6 +27,7 @@ from gateway.adapters.http.routing import Route
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir import query_bundles
 from gateway.mappings.fhir.mapping import query_numbers
+from gateway.review.asked import AskedQuery
 
 ONLY = "1"
 """A form never changes once its query is asked, nor an answer once it is given: each has one version."""

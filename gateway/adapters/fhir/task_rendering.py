@@ -16,7 +16,7 @@ from gateway.adapters.fhir.outcomes import (
     resource,
     unacceptable,
 )
-from gateway.adapters.fhir.ports import AskedQuery, Queries, QuerySurroundings
+from gateway.adapters.fhir.ports import Queries, QuerySurroundings
 from gateway.adapters.fhir.refusals import told_as_fault
 from gateway.adapters.fhir.search import Searching, subset
 from gateway.adapters.http.exchange import Answer, Call, Fault
@@ -31,6 +31,7 @@ from gateway.mappings.fhir.resource import read, screen, validate
 from gateway.mappings.fhir.source import FhirSource, Numbers
 from gateway.mappings.fhir.task import task_resource
 from gateway.message import Format, Received
+from gateway.review.asked import AskedQuery
 
 MAX_BODY = 1024 * 1024
 """An answer is text: a mebibyte holds any."""

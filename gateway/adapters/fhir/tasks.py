@@ -10,7 +10,7 @@ from multidict import MultiDict
 
 from gateway.access.roles import Permission
 from gateway.adapters.fhir.outcomes import etag, expected_version, malformed, resource, resource_id, strict, versioned
-from gateway.adapters.fhir.ports import AskedQuery, Queries
+from gateway.adapters.fhir.ports import Queries
 from gateway.adapters.fhir.refusals import told_as_fault
 from gateway.adapters.fhir.search import parameters
 from gateway.adapters.fhir.submission import unpatched
@@ -38,11 +38,13 @@ from gateway.mappings.fhir.patch import MEDIA_TYPE, patched
 from gateway.mappings.fhir.resource import read, write
 from gateway.mappings.fhir.task import read_task_update
 from gateway.mappings.fhir.task_asked import read_asked
+from gateway.review.asked import AskedQuery
 from gateway.store.queries import QuerySearch
 
 MOVING = frozenset({"status", "statusReason", "businessStatus", "output", "lastModified", "meta"})
 """What a provider's system says of a Task. All else was fixed when the query was asked."""
 
+_UNLESS = "If-None-Exist"
 _WORD = "patch"
 
 
@@ -101,38 +103,41 @@ class Tasks:
         return _task(asked, call)
 
     async def create(self, call: Call) -> Answer:
-        """201: the query is asked. 200 when the same one, asked by the caller, is still open. 422 with every rule that
-        it breaks. With If-None-Exist, 200 with the one that meets it, 412 when several do.
+        """201: the query is asked. 200 when the same one, asked by the caller, is open or answered. 422 with every rule
+        that it breaks. With If-None-Exist, 200 with the one that meets it, 412 when several do; where none does, what
+        is answered is asked anew: the caller has said what must not stand.
         """
         body = screened(call.body, "Task")
         try:
             wanted = read_asked(body)
         except MappingError as error:
             raise malformed(error) from None
-        stands = await self._standing(call)
+        stands, anew = await self._standing(call)
         if stands is not None:
             return _task(stands, call)
         key = wanted.encounter if wanted.keyed else await self._numbered(wanted.encounter)
         with told_as_fault("Task", unknown=422):
-            asked, new = await self._queries.ask_once(key, call.who, wanted_of(wanted), patient_of(wanted))
+            asked, new = await self._queries.ask_once(key, call.who, wanted_of(wanted), patient_of(wanted), anew=anew)
         return _task(asked, call, 201 if new else 200)
 
-    async def _standing(self, call: Call) -> AskedQuery | None:
-        """The query that meets If-None-Exist (R4, conditional create). Fault 400 or 412."""
-        given = call.headers.get("If-None-Exist")
+    async def _standing(self, call: Call) -> tuple[AskedQuery | None, bool]:
+        """The query that meets If-None-Exist (R4, conditional create); and whether some could have, and none does: then
+        what stands was left out on purpose. By a number of the client's own none is met ever. Fault 400 or 412.
+        """
+        given = call.headers.get(_UNLESS)
         if given is None:
-            return None
+            return None, False
         pairs = parse_qsl(given.rpartition("?")[2], keep_blank_values=True)
         found = TASK.read(MultiDict(pairs), strict=True)
         if found.nothing:
-            return None
+            return None, False
         if found.search == QuerySearch(limit=found.search.limit):
-            raise Fault(400, "Say by search parameters what must not exist", where="If-None-Exist")
-        with told_as_fault("If-None-Exist"):
+            raise Fault(400, "Say by search parameters what must not exist", where=_UNLESS)
+        with told_as_fault(_UNLESS):
             standing = await self._queries.find(replace(found.search, limit=2), call.who, counted=False)
         if len(standing.items) > 1:
-            raise Fault(412, "Several Tasks meet If-None-Exist", code="multiple-matches", where="If-None-Exist")
-        return standing.items[0] if standing.items else None
+            raise Fault(412, "Several Tasks meet If-None-Exist", code="multiple-matches", where=_UNLESS)
+        return (standing.items[0], False) if standing.items else (None, True)
 
     async def _numbered(self, number: str) -> str:
         with told_as_fault("Task.encounter", unknown=422):

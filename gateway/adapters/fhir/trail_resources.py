@@ -23,6 +23,8 @@ from gateway.trail import patient_of, provenance_of, resource_of, sources_of
 
 AT_ONCE = 20
 """Cases read at once; between them the loop serves others."""
+PAGES_COUNTED = 5
+"""Of the largest size: beyond them a total is not worth its cost."""
 MAX_FORM = 16 * 1024
 FORM = "application/x-www-form-urlencoded"
 
@@ -80,16 +82,18 @@ class TrailResources:
         actions: tuple[str, ...] | None,
     ) -> Answer:
         """A searchset, the newest first when nothing else was asked for."""
+        base = f"{call.base}/fhir"
+        address = f"{base}/{type_}"
         try:
             asked, now = parameters(call), self._clock.now()
             found = await trail_search(asked, readings, self._events, now, actions=actions, strict=strict(call))
+            if found.only_counts:
+                return resource(searchset([], base, found.link(address), total=await self._total(found)))
             page = await self._page(found)
             resources = await shown([one for one in page.items if found.counts(one)])
         except StoreFault:
             raise _unread() from None
-        base = f"{call.base}/fhir"
-        address = f"{base}/{type_}"
-        whole = found.first and page.next is None
+        whole = found.counted and found.first and page.next is None
         bundle = searchset(
             resources,
             base,
@@ -98,6 +102,17 @@ class TrailResources:
             total=len(resources) if whole else None,
         )
         return resource(bundle)
+
+    async def _total(self, found: TrailSearch) -> int | None:
+        """How many events fit; None when a few pages do not hold them."""
+        count, asked = 0, found.whole()
+        for _ in range(PAGES_COUNTED):
+            page = await self._page(asked)
+            count += sum(map(asked.counts, page.items))
+            if page.next is None:
+                return count
+            asked = asked.going_on(page.next)
+        return None
 
     async def _page(self, found: TrailSearch) -> EventPage:
         if found.nothing:

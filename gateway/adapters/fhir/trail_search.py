@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, Self
 from urllib.parse import urlencode
 
 from gateway.adapters.fhir.search_dates import searched_date
@@ -20,7 +20,7 @@ from gateway.clock import moment_of
 from gateway.encounter.identity import EncounterKey
 from gateway.mappings.fhir import audit, provenance, systems
 from gateway.store.interface import StoredEvent
-from gateway.store.trail import SLACK, EventSearch
+from gateway.store.trail import LAST_PLACE, SLACK, EventSearch
 
 DEFAULT_COUNT = 50
 MAX_COUNT = 200
@@ -51,6 +51,10 @@ class TrailSearch:
     codes: tuple[tuple[str, tuple[audit.Token, ...]], ...] = ()
     """By parameter: the tokens of which an event must say one."""
     nothing: bool = False
+    counted: bool = True
+    """Whether the total is wanted, where it can be told."""
+    only_counts: bool = False
+    """Whether the total is all that is wanted."""
     used: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def link(self, address: str, after: int | None = None) -> str:
@@ -59,6 +63,15 @@ class TrailSearch:
         if after is not None:
             pairs.append(("_after", str(after)))
         return f"{address}?{urlencode(pairs)}" if pairs else address
+
+    def whole(self) -> Self:
+        """The same from its first page on, in the largest pages."""
+        return replace(self, search=replace(self.search, after=0, before=LAST_PLACE, limit=MAX_COUNT))
+
+    def going_on(self, after: int) -> Self:
+        """The same from the place `after` on, whichever way it goes."""
+        asked = self.search
+        return replace(self, search=replace(asked, before=after) if asked.newest_first else replace(asked, after=after))
 
     @property
     def first(self) -> bool:
@@ -197,12 +210,14 @@ async def _count(found: TrailSearch, name: str, value: str, numbers: Numbers, no
     count = own_id(value)
     if count is None:
         raise Fault(400, "_count takes a number", where=name)
-    return replace(found, search=replace(found.search, limit=max(1, min(count, MAX_COUNT))))
+    limited = replace(found.search, limit=max(1, min(count, MAX_COUNT)))
+    return replace(found, search=limited, only_counts=found.only_counts or count == 0)
 
 
 async def _sort(found: TrailSearch, name: str, value: str, numbers: Numbers, now: datetime) -> TrailSearch:
+    """Another order than the trail's own is left aside."""
     if value.removeprefix("-") not in ("date", "recorded", "_lastUpdated"):
-        raise Fault(400, "The trail is sorted by date or -date", where=name)
+        return found
     return replace(found, search=replace(found.search, newest_first=value.startswith("-")))
 
 
@@ -211,8 +226,21 @@ async def _after(found: TrailSearch, name: str, value: str, numbers: Numbers, no
     after = own_id(value)
     if after is None:
         raise Fault(400, "Follow the next link as it was given", where=name)
-    asked = found.search
-    return replace(found, search=replace(asked, before=after) if asked.newest_first else replace(asked, after=after))
+    return found.going_on(after)
+
+
+async def _summary(found: TrailSearch, name: str, value: str, numbers: Numbers, now: datetime) -> TrailSearch:
+    """A summary of another sort than the total is left aside."""
+    if value not in ("count", "false"):
+        return found
+    return replace(found, only_counts=found.only_counts or value == "count")
+
+
+async def _total(found: TrailSearch, name: str, value: str, numbers: Numbers, now: datetime) -> TrailSearch:
+    """Exact or none: there is no estimate."""
+    if value not in ("none", "estimate", "accurate"):
+        return found
+    return replace(found, counted=value != "none")
 
 
 _BOTH: Mapping[str, Reading] = {
@@ -220,6 +248,8 @@ _BOTH: Mapping[str, Reading] = {
     "_lastUpdated": _date,
     "_count": _count,
     "_sort": _sort,
+    "_summary": _summary,
+    "_total": _total,
     "_after": _after,
 }
 AUDIT_EVENT: Mapping[str, Reading] = {
@@ -247,9 +277,10 @@ PROVENANCE: Mapping[str, Reading] = {
     "patient.identifier": _patient,
 }
 """A parameter that is not here is left aside, as R4 asks, and missing from the self link; refused when the client asked
-for strict handling. A modifier that is not here is refused."""
+for strict handling. A reading that gives the search back as it was does not support the value: the same is done. A
+modifier that is not here is refused."""
 
-_IGNORED = frozenset({"_format", "_pretty", "_total"})
+_IGNORED = frozenset({"_format", "_pretty"})
 _REPEATABLE = frozenset({"date", "recorded", "_lastUpdated"})
 _LAST = {"_sort": 1, "_after": 2}
 """Parameters that hang on those before them."""
@@ -275,7 +306,11 @@ async def trail_search(
         if name in seen and name not in _REPEATABLE:
             raise Fault(400, "Give this parameter once, its values separated by commas", where=name)
         seen.add(name)
-        found = replace(await read(found, name, value, numbers, now), used=(*found.used, (name, value)))
+        after = await read(found, name, value, numbers, now)
+        if after is not found:
+            found = replace(after, used=(*found.used, (name, value)))
+        elif strict:
+            raise Fault(400, "This value is not supported", code="not-supported", where=name)
     return found
 
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import orjson
 
+from gateway.adapters.fhir_client.origin import origin_of
 from gateway.adapters.fhir_client.published import signing_key
 from gateway.clock import Clock
 from gateway.logs import logger
@@ -235,10 +235,3 @@ def _endpoint(answer: tuple[int, Mapping[str, Any]]) -> str:
     except ValueError:
         raise NoToken("the server names a token address that is not safe", permanent=True) from None
     return url
-
-
-def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port, as they are compared: never the text."""
-    parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or default

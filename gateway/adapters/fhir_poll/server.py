@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import tenacity
 
+from gateway.adapters.fhir_client import Compressed, FhirServer, Limits, Parameters, TooLarge, origin_of, version_told
 from gateway.adapters.fhir_poll.faults import PollFault, Trouble
-from gateway.adapters.retry_after import retry_after
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.resource import read
 
-MEDIA_TYPE = "application/fhir+json"
 CONNECT_SECONDS = 10.0
 TRIES = 3
 LONGEST_RETRY = 86_400.0
@@ -65,65 +62,49 @@ class _Stumbled(Exception):
         self.fault = fault
 
 
-class EhrServer:
-    """One server by its base address. `auth` proves who we are: SMART's, or None."""
+def limits(seconds: float, answer: int = 32 * 1024 * 1024) -> Limits:
+    """What a polled server may take and send: `seconds` for a whole answer, `answer` in bytes."""
+    return Limits(seconds, seconds, CONNECT_SECONDS, answer)
 
-    def __init__(
-        self,
-        base: str,
-        client: httpx.AsyncClient,
-        *,
-        auth: httpx.Auth | None = None,
-        token: str | None = None,
-        timeout_seconds: float = 30.0,
-        max_answer: int = 32 * 1024 * 1024,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self.base = base.rstrip("/")
-        self.origin = origin_of(base)
-        self._client = client
-        self._auth = auth
-        self._headers = {"Accept": MEDIA_TYPE, "Accept-Encoding": "identity"}
-        if token is not None:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._seconds = timeout_seconds
-        self._max = max_answer
-        self._now = now
+
+class EhrServer:
+    """One server that is read. What its stumbles are waited for by is `sleep`."""
+
+    def __init__(self, server: FhirServer, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.base = server.base
+        self.origin = server.origin
+        self._server = server
         self._sleep = sleep
 
     async def close(self) -> None:
-        """End what the authentication holds; the client is others' too."""
-        close = getattr(self._auth, "close", None)
-        if close is not None:
-            await close()
+        """End what the server's authentication holds."""
+        await self._server.close()
 
-    async def get(
-        self, url: str, params: Mapping[str, str | list[str]] | None = None, known: str | None = None
-    ) -> Answered:
+    async def get(self, url: str, params: Parameters | None = None, known: str | None = None) -> Answered:
         """The resource at `url`, whole or below the base; with the version `known`, only if it has another by now.
         Raises PollFault.
         """
-        whole = url if "://" in url else f"{self.base}/{url}"
-        if origin_of(whole) != self.origin:
-            raise PollFault(Trouble.ASTRAY, "a link leads to another server")
-        headers = {**self._headers, **({"If-None-Match": f'W/"{known}"'} if known is not None else {})}
-        response, body = await self._persistently(whole, params, headers)
-        version = response.headers.get("etag", "").removeprefix("W/").strip('"') or None
+        headers = {"If-None-Match": f'W/"{known}"'} if known is not None else {}
+        response, body = await self._persistently(self._own(url), params, headers)
+        version = version_told(response)
         if response.status_code == NOT_MODIFIED:
             return Answered(None, version or known)
         return Answered(await _resource(body), version)
 
     async def content(self, url: str, accept: str) -> tuple[str, bytes]:
         """The content at `url`, and its type. Raises PollFault."""
-        whole = url if "://" in url else f"{self.base}/{url}"
-        if origin_of(whole) != self.origin:
-            raise PollFault(Trouble.ASTRAY, "a link leads to another server")
-        response, body = await self._persistently(whole, None, {**self._headers, "Accept": accept})
+        response, body = await self._persistently(self._own(url), None, {"Accept": accept})
         return response.headers.get("content-type", ""), body
 
+    def _own(self, url: str) -> str:
+        """The whole address. PollFault when it is another server's."""
+        whole = url if "://" in url else self._server.address(url)
+        if origin_of(whole) != self.origin:
+            raise PollFault(Trouble.ASTRAY, "a link leads to another server")
+        return whole
+
     async def _persistently(
-        self, url: str, params: Mapping[str, str | list[str]] | None, headers: dict[str, str]
+        self, url: str, params: Parameters | None, headers: dict[str, str]
     ) -> tuple[httpx.Response, bytes]:
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(TRIES),
@@ -137,14 +118,10 @@ class EhrServer:
         except _Stumbled as stumbled:
             raise stumbled.fault from None
 
-    async def _once(
-        self, url: str, params: Mapping[str, str | list[str]] | None, headers: dict[str, str]
-    ) -> tuple[httpx.Response, bytes]:
-        timeout = httpx.Timeout(self._seconds, connect=min(self._seconds, CONNECT_SECONDS))
-        request = self._client.build_request("GET", url, params=params, headers=headers, timeout=timeout)
+    async def _once(self, url: str, params: Parameters | None, headers: dict[str, str]) -> tuple[httpx.Response, bytes]:
+        server = self._server
         try:
-            async with asyncio.timeout(self._seconds):
-                response, body = await self._exchanged(request)
+            response, body = await server.exchange("GET", url, params=params, headers=headers, refusals=False)
         except httpx.ConnectError as fault:
             permanent = getattr(fault, "permanent", None)  # of SMART's: no token could be had
             if permanent:
@@ -152,25 +129,13 @@ class EhrServer:
             raise _Stumbled(PollFault(Trouble.AWAY, f"no connection: {type(fault).__name__}")) from None
         except (httpx.HTTPError, TimeoutError) as fault:
             raise PollFault(Trouble.AWAY, f"no whole answer: {type(fault).__name__}") from None
+        except Compressed:
+            raise PollFault(Trouble.NOT_FHIR, "compressed, though it was asked not to") from None
+        except TooLarge:
+            raise PollFault(Trouble.TOO_LARGE, f"an answer of more than {server.limits.answer} bytes") from None
         if response.is_success or response.status_code == NOT_MODIFIED:
             return response, body
         raise self._refused(response)
-
-    async def _exchanged(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        """The answer and its body, which is given up beyond the cap."""
-        response = await self._client.send(request, stream=True, auth=self._auth, follow_redirects=False)
-        try:
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise PollFault(Trouble.NOT_FHIR, "compressed, though it was asked not to")
-            body = bytearray()
-            if response.is_success:
-                async for part in response.aiter_raw():
-                    body += part
-                    if len(body) > self._max:
-                        raise PollFault(Trouble.TOO_LARGE, f"an answer of more than {self._max} bytes")
-        finally:
-            await response.aclose()
-        return response, bytes(body)
 
     def _refused(self, response: httpx.Response) -> Exception:
         status, after = response.status_code, self._retry_after(response)
@@ -181,7 +146,7 @@ class EhrServer:
 
     def _retry_after(self, response: httpx.Response) -> float | None:
         """In seconds, within reason."""
-        wait = retry_after(response.headers.get("retry-after"), self._now())
+        wait = self._server.retry_after(response)
         return None if wait is None else min(wait, LONGEST_RETRY)
 
 
@@ -193,14 +158,3 @@ async def _resource(body: bytes) -> Resource:
     if not isinstance(found.get("resourceType"), str):
         raise PollFault(Trouble.NOT_FHIR, "the answer is no resource")
     return found
-
-
-def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port, as they are compared: never the text. Of what is no address, nothing equals it."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return ("", url, None)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), port or default

@@ -131,7 +131,7 @@ def issue_of(answer: httpx.Response) -> dict[str, Any]:
     ("body", "status", "code", "expression"),
     [
         (b"{", 400, "structure", "request.body"),
-        (b'{"resourceType":"Encounter","resourceType":"Encounter"}', 400, "structure", "request.body"),
+        (b'{"resourceType":"Encounter","text":{"div":"\xff"}}', 400, "structure", "request.body"),
         (b'{"resourceType":"Patient"}', 400, "invalid", "resourceType"),
         (encounter(status="asleep"), 422, "code-invalid", "Encounter.status"),
         ({"resourceType": "Encounter"}, 422, "required", "Encounter.status"),

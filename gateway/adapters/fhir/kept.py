@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from gateway.adapters.fhir.outcomes import etag
-from gateway.mappings.fhir.resource import read, write
-from gateway.mappings.fhir.search_values import Value, search_values
+from gateway.mappings.errors import MappingError
+from gateway.mappings.fhir.resource import reread, write
 from gateway.message import Message
 from gateway.store.interface import ResourceVersion
 
@@ -77,8 +77,6 @@ class Written:
     payload: bytes
     method: str
     control: str
-    values: tuple[Value, ...]
-    """What it is found by."""
     own_id: str | None
     """The id that it says itself."""
     own_meta: bool
@@ -97,8 +95,7 @@ class Written:
         message: int | None = None,
     ) -> Written:
         """`body` is what `payload` says."""
-        values = search_values(body, payload)
-        return cls(type, id, payload, method, control, values, body.get("id"), "meta" in body, message)
+        return cls(type, id, payload, method, control, body.get("id"), "meta" in body, message)
 
     @property
     def new(self) -> bool:
@@ -109,7 +106,7 @@ class Written:
 def representation(written: Written, accepted: Accepted) -> bytes:
     """`numbered`, as JSON. The bytes that came are repeated, not written anew, when they say nothing of the version."""
     if written.own_meta or written.own_id not in (None, accepted.id):
-        return write(numbered(read(written.payload), accepted))
+        return write(numbered(reread(written.payload), accepted))
     said = numbered({}, accepted)
     if written.own_id is not None:
         del said["id"]
@@ -117,7 +114,12 @@ def representation(written: Written, accepted: Accepted) -> bytes:
 
 
 def content(version: ResourceVersion, message: Message | None) -> dict[str, Any] | None:
-    """The resource of a version, from the message that holds it; None when its bytes are no longer kept."""
+    """The resource of a version, from the message that holds it; None when its bytes are no longer kept, or cannot be
+    shown.
+    """
     if message is None or not message.payload:
         return None
-    return numbered(read(message.payload), Accepted.standing(version))
+    try:
+        return numbered(reread(message.payload), Accepted.standing(version))
+    except MappingError:
+        return None  # Its message was set aside, with the reason.

@@ -36,10 +36,10 @@ from gateway.adapters.http.routing import Route
 from gateway.clock import Clock
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.capability import KEPT
+from gateway.mappings.fhir.glance import glance
 from gateway.mappings.fhir.outcome import INFORMATION, WARNING, Issue, operation_outcome
 from gateway.mappings.fhir.patch import MEDIA_TYPE as JSON_PATCH
 from gateway.mappings.fhir.patch import patched
-from gateway.mappings.fhir.quick_reading import quick_read
 from gateway.mappings.fhir.resource import DEPTH, read, screen, validate, write
 from gateway.message import Format, Received
 from gateway.store.interface import Conflict, MessageQuery, ResourceVersion, StoreFault, UncertainCommit
@@ -125,12 +125,12 @@ class Submission:
         return self._answer(call, accepted, written)
 
     def screened(self, type_: str, payload: bytes) -> dict[str, Any]:
-        """The resource that `payload` is, at a first look; a Bundle whole. Fault 503 while congested, 400 or 422 when
-        it can't be taken.
+        """What a first look at `payload` sees of the resource; of a Bundle all. Fault 503 while congested, 400 or 422
+        when it can't be taken.
         """
         self.refuse_congested()
         try:
-            body = read(payload) if type_ == "Bundle" else quick_read(payload)
+            body = read(payload) if type_ == "Bundle" else glance(payload, type_)
         except MappingError as error:
             raise malformed(error) from None
         if body.get("resourceType") != type_:
@@ -288,9 +288,7 @@ class Submission:
             reply=accepted.to_reply(),
             address=call.remote,
         )
-        named = ResourceVersion(
-            written.type, accepted.id, version, call.who.name, message_id, now, written.values, unless
-        )
+        named = ResourceVersion(written.type, accepted.id, version, call.who.name, message_id, now, None, unless)
         return accepted, (message_id, received, named)
 
     async def _standing(self, call: Call, accepted: Accepted) -> Answer:
@@ -313,7 +311,10 @@ class Submission:
             return Answer(accepted.status, b"", "", headers)
         if wanted == "OperationOutcome":
             return resource(whole_outcome(read(written.payload)), accepted.status, headers)
-        return Answer(accepted.status, representation(written, accepted), FHIR, headers)
+        try:
+            return Answer(accepted.status, representation(written, accepted), FHIR, headers)
+        except MappingError:
+            return Answer(accepted.status, b"", "", headers)  # It is kept, and will be set aside with the reason.
 
 
 def _headers(call: Call, accepted: Accepted) -> dict[str, str]:

@@ -24,10 +24,12 @@ from gateway.mappings.fhir.outcome import ERROR, FATAL, WARNING, Issue
 from gateway.mappings.fhir.postcheck import post_check
 from gateway.mappings.fhir.screening import screen
 
-__all__ = ["DEPTH", "UNKNOWN_ELEMENT", "Issue", "read", "screen", "validate", "write"]
+__all__ = ["DEPTH", "UNKNOWN_ELEMENT", "Issue", "read", "reread", "screen", "validate", "write"]
 
 DEPTH = 48
 """Levels of nesting: the deepest of HL7's own examples has 21."""
+SHOWN_DEPTH = 200
+"""Levels that can be written as JSON."""
 
 UNKNOWN_ELEMENT = "is no element of R4 and is not used"
 
@@ -55,6 +57,18 @@ def read(payload: bytes, limit_depth: int = DEPTH, ahead: int = 0) -> dict[str, 
         raise MappingError("structure", "", "the body should be a JSON object")
     _refuse_control_characters(payload)
     _refuse_depth(value, limit_depth)
+    return value
+
+
+def reread(payload: bytes) -> dict[str, Any]:
+    """What was acknowledged at a glance, as it is shown again: of a member that is named twice the last. MappingError
+    `limit` for one of so many levels that it cannot be shown.
+    """
+    try:
+        value: dict[str, Any] = json.loads(payload, parse_float=_decimal)
+    except (ValueError, RecursionError) as error:
+        raise MappingError("limit", "", f"more than {SHOWN_DEPTH} levels of nesting") from error
+    _refuse_depth(value, SHOWN_DEPTH)
     return value
 
 

@@ -32,6 +32,8 @@ class Metrics:
             registry=self.registry,
             buckets=_REQUEST_BUCKETS,
         )
+        self._answers: dict[tuple[str, int], Counter] = {}
+        self._answering: dict[str, Histogram] = {}
         self.refusals = Counter(
             "gateway_http_refusals", "Refusals of access by status", ["status"], registry=self.registry
         )
@@ -92,8 +94,14 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """An HTTP answer. `route` is the route's pattern, never the address that was asked for."""
-        self.requests.labels(route, str(status)).inc()
-        self.request_seconds.labels(route).observe(seconds)
+        counter = self._answers.get((route, status))
+        if counter is None:  # its labels are looked up once: that costs more than the counting
+            counter = self._answers[route, status] = self.requests.labels(route, str(status))
+        counter.inc()
+        took = self._answering.get(route)
+        if took is None:
+            took = self._answering[route] = self.request_seconds.labels(route)
+        took.observe(seconds)
 
     def refused(self, status: int, method: str, route: str, caller: str | None) -> None:
         """A refusal of access."""

@@ -7,7 +7,6 @@ in. Here a head that was begun must be complete within the limit; reading the bo
 from __future__ import annotations
 
 import asyncio
-import secrets
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDict
 
 from gateway.adapters.http.exchange import Fault, problem
+from gateway.adapters.http.request_ids import new_request_id
 from gateway.logs import logger, place
 
 log = logger("http")
@@ -84,7 +84,7 @@ class GuardedConnection(RequestHandler):
         text = "This is not a well-formed HTTP request" if status < 500 else "The gateway failed to answer"
         if isinstance(exc, LineTooLong):
             text = "The address or a header is too long: a search can be sent by POST to _search"
-        request_id = secrets.token_hex(12)
+        request_id = new_request_id()
         answer = problem(Fault(status, text), request_id)
         body = answer.body if isinstance(answer.body, bytes) else b""
         headers = CIMultiDict({"Content-Type": answer.content_type, "Connection": "close", "X-Request-Id": request_id})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Iterable
+from functools import lru_cache
 from typing import Protocol
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from gateway.access.roles import needed
 from gateway.adapters.http.body import check_media_type, read_body
 from gateway.adapters.http.exchange import Answer, Call, Caller, Fault, Renderer
 from gateway.adapters.http.guard import GuardedConnection, GuardedServer
+from gateway.adapters.http.request_ids import new_request_id
 from gateway.adapters.http.routing import PUBLIC, Match, Route, RouteTable
 from gateway.config import Http
 from gateway.logs import logger, place
@@ -120,7 +121,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         request_id = _request_id(request.headers.get("X-Request-Id"))
-        renderer, name = self.table.renderer(request.path), "none"
+        name = "none"
         try:
             if "%00" in request.raw_path:
                 raise Fault(400, "An address holds no NUL", where="request.url")
@@ -128,9 +129,9 @@ class HttpServer:
             name = match.route.path
             answer = await self._handled(request, match, request_id, begun)
         except Fault as fault:
-            answer = renderer(fault, request_id)
+            answer = self.table.renderer(request.path)(fault, request_id)
         except Exception as error:  # noqa: BLE001 - the edge: every fault becomes an answer here
-            answer = _failure(error, request_id, renderer, name)
+            answer = _failure(error, request_id, self.table.renderer(request.path), name)
         self._observer.answered(name, answer.status, loop.time() - begun)
         return await self._send(request, answer, request_id)
 
@@ -196,7 +197,9 @@ class HttpServer:
 
     def _base(self, request: web.BaseRequest) -> str:
         configured = self._settings.base_url
-        return configured.rstrip("/") if configured else f"http://{_sane_host(request) or self._settings.listen}"
+        if configured:
+            return configured.rstrip("/")
+        return f"http://{_sane_host(request.headers.get('Host', '')) or self._settings.listen}"
 
     async def _send(self, request: web.BaseRequest, answer: Answer, request_id: str) -> web.StreamResponse:
         headers = CIMultiDict(SECURITY_HEADERS)
@@ -252,9 +255,9 @@ def _failure(error: Exception, request_id: str, renderer: Renderer, route: str) 
 
 def _request_id(given: str | None) -> str:
     """The client's own id when it is short and plain; else a new one."""
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else new_request_id()
 
 
-def _sane_host(request: web.BaseRequest) -> str | None:
-    host = request.headers.get("Host", "")
+@lru_cache(maxsize=64)
+def _sane_host(host: str) -> str | None:
     return host if re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", host) else None

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from gateway.loop import new_loop
+
 ROOT = Path(__file__).parents[1]
+
+LoopFactory = Callable[[], AbstractEventLoop]
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +31,8 @@ def shared_data() -> Path:
             pytest.fail("the shared data must stand beside the repository in CI")
         pytest.skip("no shared data beside the repository")
     return path
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """Tests run on the loop that the gateway runs on."""
+    return {"gateway": new_loop}

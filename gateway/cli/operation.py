@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, fail, read_config
+from gateway.loop import run
 
 
 def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
@@ -17,7 +17,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
     settings = read_config(config)
     try:
-        asyncio.run(serve_until_stopped(settings))
+        run(serve_until_stopped(settings))
     except StartFault as fault:
         fail(f"the gateway cannot start: {fault}", 3)
     except PipelineFault as fault:
@@ -39,6 +39,6 @@ def demo(
     exit_: Annotated[bool, typer.Option("--exit", help="End when the day is played, instead of serving on.")] = False,
 ) -> None:
     """Play a day of a small hospital through the gateway, and show what happens."""
-    from conformance.demo import run
+    from conformance import demo as demonstration
 
-    raise typer.Exit(asyncio.run(run(directory, exit_when_done=exit_)))
+    raise typer.Exit(run(demonstration.run(directory, exit_when_done=exit_)))

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
+from typing import cast
 
 from gateway.adapters.mllp.framing import Broken, Framer, frame
 
@@ -55,8 +56,7 @@ class Connection(asyncio.Protocol):
         return not (self._asking or self._spoiled or self._fault is not None or self._transport.is_closing())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream connection has no other
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # a stream connection has no other
         _keep_alive(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:

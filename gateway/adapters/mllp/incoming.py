@@ -7,7 +7,7 @@ import ssl
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 from gateway.adapters.mllp.framing import Framer, FrameTooLong, NotMllp, frame
 from gateway.adapters.mllp.server_tls import NO_GOOD_CERTIFICATE, TlsSession
@@ -116,8 +116,7 @@ class Connection(asyncio.BufferedProtocol):
         """Since when the peer has not taken its answers."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's servers give nothing else
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # a stream's server gives nothing else
         self.address = str((transport.get_extra_info("peername") or ("",))[0])
         self.heard = self._server.now()
         self._shaking = self.heard if self._tls is not None else None

@@ -124,7 +124,8 @@ class MllpServer:
         else:
             self._connections.add(connection)
             self._addresses[network] += 1
-            connection.congestion()
+            # uvloop begins to read when this has returned, and would undo a pause.
+            asyncio.get_running_loop().call_soon(connection.congestion)
 
     def closed(self, connection: Connection) -> None:
         if connection in self._connections:

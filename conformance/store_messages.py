@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 
 from conformance.store_samples import BYTES, NOON, Exercise, Place, Samples, event
 from gateway.message import Message, MessageState
@@ -31,6 +32,19 @@ async def keeps_every_byte(place: Place) -> None:
     assert await store.message(message.id) == message
     assert [m.payload for m in await store.pending(10)] == [BYTES]
     assert await store.message(message.id + 1) is None
+
+
+async def keeps_large_bytes(place: Place) -> None:
+    """Those that repeat themselves, those that do not, and those of both kinds; a repeat is known by all of them."""
+    store, samples = await place.open(), Samples()
+    noise = b"".join(sha256(bytes([number])).digest() for number in range(200))
+    large = [BYTES * 100, noise, BYTES * 50 + noise, b"\0" * 1_000_000, BYTES[:511], BYTES * 2]
+    messages = [samples.message(payload=payload) for payload in large]
+    await asyncio.gather(*(store.keep(message, event()) for message in messages))
+    assert [m.payload for m in await store.pending(10)] == large
+    assert [await store.message(message.id) for message in messages] == messages
+    again = samples.message(payload=large[2])
+    assert await store.keep(again, event()) == messages[2]
 
 
 async def knows_a_repeat(place: Place) -> None:
@@ -216,6 +230,7 @@ async def stands_after_reopening(place: Place) -> None:
 
 EXERCISES: tuple[Exercise, ...] = (
     keeps_every_byte,
+    keeps_large_bytes,
     knows_a_repeat,
     takes_other_bytes_feeds_and_controls,
     keeps_many_at_once,

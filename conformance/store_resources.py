@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import orjson
+
 from conformance.store_samples import NOON, Exercise, Place, Samples, event
 from gateway.message import Message, MessageState
 from gateway.store.interface import Conflict, MessageOutcome, ResourceVersion, Step, Store
@@ -21,6 +23,7 @@ from gateway.store.resources import (
 from gateway.store.upkeep import PrunedMessage
 
 ANN = (("identifier", "MR|1"), ("status", "active"), ("patient", "Patient/1"), (REFERENCE, "Patient/1"))
+ACTIVE = Condition("status", ("active",))
 BOB = (("identifier", "MR|2"), ("status", "active"), ("patient", "Patient/2"), (REFERENCE, "Patient/2"))
 
 
@@ -146,6 +149,66 @@ async def tells_the_history(place: Place) -> None:
     assert all(message.payload for message in messages.values())
 
 
+def saying(samples: Samples, id: str, patient: int = 1, version: int = 1) -> tuple[Message, ResourceVersion]:
+    """A Claim that says itself what it is found by."""
+    said = {
+        "resourceType": "Claim",
+        "status": "active",
+        "identifier": [{"system": "CL", "value": id}],
+        "patient": {"reference": f"Patient/{patient}"},
+    }
+    message = samples.message(control=f"said {id} {version}", payload=orjson.dumps(said))
+    return message, ResourceVersion("Claim", id, version, "ehr", message.id, NOON, None)
+
+
+async def finds_by_what_the_bytes_say(place: Place) -> None:
+    """At once, however many came together."""
+    store, samples = await place.open(), Samples()
+    kept = [saying(samples, f"{number:03d}", number % 2) for number in range(600)]
+    await asyncio.gather(*(store.keep(message, event(), version) for message, version in kept))
+    searches = (
+        store.referring("ehr", "Patient/1"),
+        store.count_resources(ResourceSearch("ehr", "Claim", conditions=(ACTIVE,)), 1000),
+        store.resources(ResourceSearch("ehr", "Claim", conditions=(Condition("identifier", ("CL|007",)),))),
+    )
+    referring, count, (seventh,) = await asyncio.gather(*searches)
+    assert [version.id for version in referring] == [f"{number:03d}" for number in range(1, 600, 2)]
+    assert (count, seventh.id) == (600, "007")
+    message, version = saying(samples, "007", patient=3, version=2)
+    await store.keep(message, event(), version)
+    message, version = saying(samples, "007", patient=4, version=3)
+    await store.keep(message, event(), version)
+    assert await store.referring("ehr", "Patient/3") == []
+    assert [version.id for version in await store.referring("ehr", "Patient/4")] == ["007"]
+
+
+async def creates_nothing_beside_what_the_bytes_say(place: Place) -> None:
+    """What was kept a moment before counts, whether or not anybody has looked for it."""
+    store, samples = await place.open(), Samples()
+    patient = Condition("patient", ("Patient/1",))
+
+    async def keep(id: str) -> None:
+        message, version = saying(samples, id)
+        await store.keep(message, event(), version)
+
+    # Both wait for one commit.
+    beside = store.commit(creating(samples, "2", patient)[1])
+    results = await asyncio.gather(keep("1"), beside, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), Conflict]
+    message, version = saying(samples, "3", patient=3)
+    await store.keep(message, event(), version)
+    try:
+        await store.commit(creating(samples, "4", Condition("patient", ("Patient/3",)))[1])
+    except Conflict:
+        assert await found(store) == ["1", "3"]
+    else:
+        raise AssertionError("one was created beside another")
+    message = samples.message(control="whole", payload=message.payload)
+    whole = Step(messages=[message], resources=[ResourceVersion("Claim", "5", 1, "ehr", message.id, NOON, None)])
+    await store.commit(whole)
+    assert await found(store, Condition("patient", ("Patient/3",))) == ["3", "5"]
+
+
 def creating(samples: Samples, id: str, *unless: Condition) -> tuple[Message, Step]:
     message = samples.message(control=f"new {id}")
     version = ResourceVersion("Claim", id, 1, "ehr", message.id, NOON, ANN, unless)
@@ -218,6 +281,8 @@ EXERCISES: tuple[Exercise, ...] = (
     refuses_a_version_without_the_one_before,
     pages_in_every_order,
     tells_the_history,
+    finds_by_what_the_bytes_say,
+    creates_nothing_beside_what_the_bytes_say,
     creates_only_what_does_not_stand,
     keeps_a_transaction_whole,
     finds_nothing_that_was_pruned,

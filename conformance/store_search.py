@@ -109,6 +109,20 @@ async def searches_in_payloads(place: Place) -> None:
     assert await found(text="\u4e2d", since=since) == []
 
 
+async def searches_in_large_payloads(place: Place) -> None:
+    """From the first byte to the last, as in small ones."""
+    store, messages = await place.open(), kept(6)
+    page = b"OBX|1|TX|NOTE||The patient was seen today.||||||F\r" * 200
+    messages = [replace(m, payload=b"%s%s|No. %d|%s" % (m.payload, page, n, page)) for n, m in enumerate(messages)]
+    await store.commit(Step(messages=messages))
+    found = Found(store, messages)
+    assert await found(text="no. 4", since=BEGAN) == [4]
+    assert await found(text="|3|Quill", since=BEGAN) == [3]
+    assert await found(text="M\u00e9lanie", since=BEGAN, feed="feed1") == [5, 3, 1]
+    assert await found(text="seen today", since=BEGAN) == falling(last=5)
+    assert await found(text="seen tomorrow", since=BEGAN) == []
+
+
 async def searches_by_number_and_encounter(place: Place) -> None:
     """By any number of its encounter; by its own where it has no encounter."""
     store, messages, found = await filled(place)
@@ -181,6 +195,7 @@ EXERCISES: tuple[Exercise, ...] = (
     searches_by_every_word,
     searches_by_time,
     searches_in_payloads,
+    searches_in_large_payloads,
     searches_by_number_and_encounter,
     searches_within_bounds,
     groups_what_is_set_aside,

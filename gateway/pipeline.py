@@ -156,6 +156,7 @@ class Pipeline:
         messages = await self._store.pending(self._size)
         if not messages:
             return 0
+        await self._store.catalogue()
         try:
             messages = messages[: await self._process(messages)]
         except StoreFault:

@@ -8,16 +8,10 @@ from dataclasses import dataclass, field
 from gateway.audit.events import Event
 from gateway.message import Message
 from gateway.promise import Promise
+from gateway.store.catalogue import value_rows
 from gateway.store.interface import Conflict, ResourceVersion, StoreFault, Unstorable
-from gateway.store.rows import (
-    Batch,
-    event_row,
-    message_row,
-    payload_row,
-    resource_row,
-    superseded_row,
-    value_rows,
-)
+from gateway.store.resource_rows import resource_row, superseded_row
+from gateway.store.rows import Batch, event_row, message_row, payload_row
 from gateway.store.writes import Row, SqlValue
 
 LARGEST = 512
@@ -41,6 +35,8 @@ class Keep:
     done: Promise[Message]
     values: Sequence[Row] = ()
     """What the resource is found by."""
+    uncatalogued: Row | None = None
+    """Of a resource that is entered among what is found later."""
     superseded: Row | None = None
 
     @property
@@ -92,6 +88,8 @@ class Group:
 class Queue:
     """Items in the order in which they came."""
 
+    catalogued_later: bool = False
+    """Whether a resource that says itself what it is found by is kept without its values for now."""
     keeps: list[Keep] = field(default_factory=list)
     steps: list[Waiting] = field(default_factory=list)
 
@@ -104,7 +102,11 @@ class Queue:
         if resource is not None:
             if resource.unless:
                 raise ValueError("a resource that depends on others is written by a step")
-            keep.resource, keep.values = resource_row(resource), value_rows(resource)
+            keep.resource = resource_row(resource)
+            if resource.values is None and self.catalogued_later:
+                keep.uncatalogued = (message.id,)
+            else:
+                keep.values = value_rows(resource, message.payload)
             keep.superseded = superseded_row(resource) if resource.version > 1 else None
         self.keeps.append(keep)
         return done

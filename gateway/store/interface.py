@@ -98,8 +98,8 @@ class Attempt:
 class ResourceVersion:
     """A FHIR resource that a client wrote: which message holds its bytes. Unique (client, type, id, version).
 
-    Version n + 1 supersedes version n, which stands by then. `values` are what the newest version is found by; they are
-    written, and never read back.
+    Version n + 1 supersedes version n, which stands by then. `values` are what the newest version is found by, None for
+    what the bytes say; they are written, and never read back.
     """
 
     type: str
@@ -108,7 +108,7 @@ class ResourceVersion:
     client: str
     message: int
     written: datetime
-    values: tuple[Value, ...] = field(default=(), compare=False, repr=False)
+    values: tuple[Value, ...] | None = field(default=(), compare=False, repr=False)
     unless: tuple[Condition, ...] = field(default=(), compare=False, repr=False)
     """Conflict when a resource of the client and type that meets all of these stands at the moment of the commit. In a
     `Step` only, and at most `MAX_UNLESS`."""
@@ -363,6 +363,10 @@ class Store(QueryShelf, Upkeep, Access, FetchStore, TrailStore, Protocol):
 
     async def resource(self, client: str, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
         """The named version, or the newest, of what `client` wrote: ids are each client's own."""
+        ...
+
+    async def catalogue(self) -> None:
+        """Enter what has been kept among what is found. Whoever searches does it first; done ahead, nobody waits."""
         ...
 
     async def resources(self, search: ResourceSearch) -> list[ResourceVersion]:

@@ -132,6 +132,9 @@ class PostgresStore(Reads):
     async def add_seal(self, seal: Seal, blocks: Sequence[LeafBlock]) -> None:
         await self._put(seal_rows(seal, blocks))
 
+    async def catalogue(self) -> None:
+        """What a resource is found by is written with it: it is a part of one statement, and other gateways look."""
+
     async def give_back(self, pages: int) -> int:
         """The server's own vacuum makes the space free for what comes next."""
         return 0

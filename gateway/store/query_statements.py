@@ -103,7 +103,7 @@ def _page(way: Way, order: QueryOrder) -> Asking:
     keys = ("SELECT q.id, q.changed FROM queries AS q WHERE", _WAYS[way], "AND", begins)
     limited = ("ORDER BY", ordered.format("q"), "LIMIT <limit>")
     joined = ("AS p JOIN queries AS w ON w.id = p.id ORDER BY", ordered.format("p"))
-    return _asking("SELECT w.body FROM (", *keys, *limited, ")", *joined)
+    return _asking("SELECT unpacked(w.body) FROM (", *keys, *limited, ")", *joined)
 
 
 PAGES: Mapping[tuple[Way, QueryOrder], Asking] = {
@@ -113,8 +113,8 @@ COUNTS: Mapping[Way, Asking] = {
     way: _asking("SELECT count(*) FROM queries AS q WHERE", test) for way, test in _WAYS.items()
 }
 
-VERSIONS = read("SELECT body FROM query_versions WHERE query = $1 ORDER BY version DESC")
-VERSION = read("SELECT body FROM query_versions WHERE query = $1 AND version = $2")
+VERSIONS = read("SELECT unpacked(body) FROM query_versions WHERE query = $1 ORDER BY version DESC")
+VERSION = read("SELECT unpacked(body) FROM query_versions WHERE query = $1 AND version = $2")
 
 _NUMBERED = "SELECT DISTINCT encounter FROM identifiers WHERE value = $1 AND ($2::text IS NULL OR authority = $2::text)"
 OF_PATIENT = read(_NUMBERED, "AND type NOT IN ('AN', 'VN')")
@@ -129,7 +129,8 @@ SUBJECTS = Read(
     sqlite=" ".join(
         (
             "SELECT e.key,",
-            "json_extract(CAST(e.body AS TEXT), '$.patient.identifiers', '$.visit.account', '$.visit.number'),",
+            "json_extract(CAST(unpacked(e.body) AS TEXT),",
+            "'$.patient.identifiers', '$.visit.account', '$.visit.number'),",
             _NEWEST_CLAIM,
             _ENCOUNTERS,
             "IN (SELECT value FROM json_each(?1))",

@@ -7,12 +7,15 @@ from pathlib import Path
 import apsw
 import asyncpg
 
-from gateway.store import schema
-from gateway.store.interface import Store, StoreFault
+from gateway.store import records, schema
+from gateway.store.catalogue import entries
+from gateway.store.interface import ResourceVersion, Store, StoreFault
 from gateway.store.open import open_store
 from gateway.store.postgres import CONNECTIONS, SECONDS, SETTINGS, PostgresStore
 from gateway.store.postgres_faults import ERRORS
 from gateway.store.postgres_faults import fault as postgres_fault
+from gateway.store.resource_reads import MOST_REFERRING
+from gateway.store.resource_statements import UNCATALOGUED
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite_faults import fault
 from gateway.store.sqlite_file import connect, refuse_unsafe
@@ -57,6 +60,18 @@ class ReadOnlySqlite(SqliteStore):
         except StoreFault:
             await self.close()
             raise
+
+    async def catalogue(self) -> None:
+        """The gateway does it."""
+
+    async def referring(self, client: str, reference: str) -> list[ResourceVersion]:
+        """With those that the gateway has not catalogued yet."""
+        found = {version.message: version for version in await super().referring(client, reference)}
+        for *row, payload, newest in await self._scan(UNCATALOGUED, MOST_REFERRING):
+            version = records.resource(row)
+            if newest and version.client == client and any(token == reference for _, token in entries(payload)):
+                found[version.message] = version
+        return [found[message] for message in sorted(found)]
 
 
 class ReadOnlyPostgres(PostgresStore):

@@ -39,6 +39,10 @@ class ResourceReads(ABC):
     async def _scan(self, read: Read, *values: Value) -> Sequence[records.Found]:
         """Run a statement that reads a page of many rows."""
 
+    @abstractmethod
+    async def catalogue(self) -> None:
+        """Enter what is kept among what is found."""
+
     async def resource(self, client: str, type: str, id: str, version: int | None = None) -> ResourceVersion | None:
         if version is None:
             rows = await self._rows(asked.NEWEST, plain(client), plain(type), plain(id))
@@ -47,11 +51,13 @@ class ResourceReads(ABC):
         return records.resource(rows[0]) if rows else None
 
     async def resources(self, search: ResourceSearch) -> list[ResourceVersion]:
+        await self.catalogue()
         after = (None, None) if search.after is None else (micros(search.after[0]), plain(search.after[1]))
         page = asked.PAGES[search.order, search.narrow and bool(search.conditions)]
         return [records.resource(row) for row in await self._scan(page, *_values(search, search.limit), *after)]
 
     async def count_resources(self, search: ResourceSearch, most: int) -> int:
+        await self.catalogue()
         count = asked.COUNTS[search.narrow and bool(search.conditions)]
         return int((await self._scan(count, *_values(search, most)))[0][0])
 
@@ -71,6 +77,7 @@ class ResourceReads(ABC):
         return [records.resource(row) for row in rows]
 
     async def referring(self, client: str, reference: str) -> list[ResourceVersion]:
+        await self.catalogue()
         rows = await self._scan(asked.REFERRING, plain(client), plain(reference), MOST_REFERRING)
         return [records.resource(row) for row in reversed(rows)]
 

@@ -84,6 +84,13 @@ COUNTS: Mapping[bool, Read] = {
     for narrow in (False, True)
 }
 
+UNCATALOGUED = read(
+    "SELECT r.type, r.id, r.version, r.client, r.message, r.written, unpacked(p.payload), r.newest",
+    "FROM uncatalogued AS u JOIN resources AS r ON r.message = u.message JOIN payloads AS p ON p.id = u.message",
+    "ORDER BY u.message LIMIT $1",
+)
+"""On SQLite. Versions with their bytes, and whether each is the newest still."""
+
 _RESOURCE = f"{_COLUMNS} WHERE r.client = $1 AND r.type = $2 AND r.id = $3"
 NEWEST = read(_RESOURCE, "ORDER BY r.version DESC LIMIT 1")
 VERSION = read(_RESOURCE, "AND r.version = $4")

@@ -30,15 +30,14 @@ from gateway.store.interface import (
     CaseChange,
     LeafBlock,
     MessageOutcome,
-    ResourceVersion,
     Seal,
     Step,
 )
-from gateway.store.resources import MAX_UNLESS, REFERENCE
+from gateway.store.resource_rows import resource_rows
 from gateway.store.texts import plain, plain_or_none
 from gateway.store.trail_rows import export_rows
 from gateway.store.upkeep import ConfigurationVersion, Pass
-from gateway.store.writes import Row, SqlValue, Write
+from gateway.store.writes import Row, Write
 
 Batch = dict[Write, list[Row]]
 
@@ -89,52 +88,6 @@ def event_row(event: Event) -> Row:
         detail,
         event.digest(detail),
     )
-
-
-def resource_row(version: ResourceVersion) -> Row:
-    client, written = plain(version.client), micros(version.written)
-    return (client, version.type, plain(version.id), version.version, version.message, written, 1)
-
-
-def value_rows(version: ResourceVersion) -> list[Row]:
-    """A reference that a search parameter gives has one row, under the parameter's name."""
-    client, type_, message = plain(version.client), version.type, version.message
-    named = {token for name, token in version.values if name != REFERENCE}
-    return [
-        (client, name, plain(token), type_, message)
-        for name, token in version.values
-        if name != REFERENCE or token not in named
-    ]
-
-
-def superseded_row(version: ResourceVersion) -> Row:
-    """The version before."""
-    return (plain(version.client), version.type, plain(version.id), version.version - 1, 0)
-
-
-def _unless_row(version: ResourceVersion) -> Row:
-    places: list[SqlValue] = []
-    for condition in version.unless:
-        places += [condition.name, orjson.dumps([plain(token) for token in condition.tokens]).decode()]
-    if len(version.unless) > MAX_UNLESS:
-        raise ValueError("more conditions than a conditional create has places for")
-    return (*resource_row(version), *places, *[None] * 2 * (MAX_UNLESS - len(version.unless)))
-
-
-def _lock_row(version: ResourceVersion) -> Row:
-    """A number for the client and type."""
-    digest = sha256(orjson.dumps([plain(version.client), version.type])).digest()
-    return (int.from_bytes(digest[:8], "big", signed=True),)
-
-
-def _resources(versions: Sequence[ResourceVersion], into: Batch) -> None:
-    conditional = [version for version in versions if version.unless]
-    _add(into, writes.RESOURCES_LOCKED, [_lock_row(version) for version in conditional])
-    _add(into, writes.RESOURCE_VALUES, [row for version in versions for row in value_rows(version)])
-    _add(into, writes.RESOURCES, [resource_row(version) for version in versions if not version.unless])
-    _add(into, writes.RESOURCES_UNLESS, [_unless_row(version) for version in conditional])
-    later = [version for version in versions if version.version > 1]
-    _add(into, writes.RESOURCES_SUPERSEDED, [superseded_row(version) for version in later])
 
 
 def _outcome_row(outcome: MessageOutcome) -> Row:
@@ -413,7 +366,8 @@ def step_rows(step: Step, now: datetime) -> Batch:
     rows: Batch = {}
     _add(rows, writes.MESSAGES, [message_row(message) for message in step.messages])
     _add(rows, writes.PAYLOADS, [payload_row(message) for message in step.messages])
-    _resources(step.resources, rows)
+    for write, versions in resource_rows(step):
+        _add(rows, write, versions)
     _add(rows, writes.OUTCOMES, [_outcome_row(outcome) for outcome in step.outcomes])
     _add(rows, writes.MESSAGE_NUMBERS, [row for outcome in step.outcomes for row in _number_rows(outcome)])
     _add(rows, writes.CONTENTS, [_content_row(key, content) for key, content in step.contents])

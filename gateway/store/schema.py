@@ -1,7 +1,8 @@
 """The tables, as numbered migrations. Both engines run the same text; only the names of three types differ.
 
 Ids are the gateway's own (`clock.Ids`), instants are microseconds, bodies are the records' JSON. What a table's columns
-repeat of a body is what look-ups need. A migration that has been released is never edited: the next one mends it.
+repeat of a body is what look-ups need. A migration that has been released is never edited: the next one mends it. From
+the 12th on, SQLite's part reads a body or a payload as `unpacked(body)`: large ones are packed there.
 """
 
 from __future__ import annotations
@@ -285,6 +286,11 @@ CREATE TABLE fetches (
 CREATE INDEX fetches_due ON fetches (due) WHERE state = 'waiting';
 """
 
+_CATALOGUE_SQLITE = """
+-- Messages whose resources are kept, and not yet entered among `resource_values`.
+CREATE TABLE uncatalogued (message INTEGER PRIMARY KEY) STRICT;
+"""
+
 _TEXT = re.compile(r"\bTEXT\b")
 """Text is compared byte by byte, as SQLite does: pages of a list then follow one order on every server."""
 
@@ -324,6 +330,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _migration(9, _QUERY_SEARCH, _QUERY_SEARCH_POSTGRES, _QUERY_SEARCH_SQLITE),
     _migration(10, _FETCHES),
     _migration(11, _TRAIL),
+    _migration(12, "", sqlite=_CATALOGUE_SQLITE),
 )
 LATEST = MIGRATIONS[-1].number
 

@@ -34,8 +34,8 @@ PAGE_OF_KIND = read(_MESSAGES, _BY_KIND, _FILTER, _NEWEST)
 PAGE_OF_IDS = read(_MESSAGES, _BY_IDS, _FILTER, _NEWEST)
 
 _SQLITE_TEXT = (
-    "AND (instr(lower(CAST(p.payload AS TEXT)), lower(CAST(?14 AS TEXT))) > 0 "
-    "OR (?15 IS NOT NULL AND instr(lower(CAST(p.payload AS TEXT)), lower(CAST(?15 AS TEXT))) > 0))"
+    "AND (instr(lower(CAST(unpacked(p.payload) AS TEXT)), lower(CAST(?14 AS TEXT))) > 0 "
+    "OR (?15 IS NOT NULL AND instr(lower(CAST(unpacked(p.payload) AS TEXT)), lower(CAST(?15 AS TEXT))) > 0))"
 )
 # `escape` turns any bytes into ASCII, NUL and half characters too; `lower` then finds nothing to stumble over.
 _POSTGRES_TEXT = (

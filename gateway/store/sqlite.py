@@ -22,15 +22,18 @@ from gateway.clock import Clock, SystemClock
 from gateway.message import Message
 from gateway.promise import Promise
 from gateway.store import records, schema, statements, writes
+from gateway.store.catalogue import AT_ONCE, catalogued
 from gateway.store.group import CLOSED, OWN_FAULTS, Group, Keep, Queue
 from gateway.store.interface import Conflict, LeafBlock, ResourceVersion, Seal, Step, StoreFault
+from gateway.store.packing import packed
 from gateway.store.reads import Reads, Value
+from gateway.store.resource_statements import UNCATALOGUED
 from gateway.store.rows import Batch, merged, seal_rows, step_rows
 from gateway.store.sqlite_faults import fault, fault_of_commit
 from gateway.store.sqlite_file import SMALL_CACHE_KIB, connect, create_private, refuse_unsafe
 from gateway.store.sqlite_log import Checkpoints
 from gateway.store.statements import Read
-from gateway.store.writes import Row, Write
+from gateway.store.writes import Row, SqlValue, Write
 
 PATIENCE_TURNS = 32
 """Turns of the loop, of some 20 us each, that a commit waits at most while more and more arrives."""
@@ -55,7 +58,10 @@ class SqliteStore(Reads):
         self._counter: apsw.Connection | None = None
         self._checkpoints: Checkpoints | None = None
         self._counting = asyncio.Lock()
-        self._queue = Queue()
+        self._cataloguing = asyncio.Lock()
+        self._behind = True
+        """Whether something may be kept that is not catalogued."""
+        self._queue = Queue(catalogued_later=True)
         self._scheduled = False
         self._gathered = 0
         self._turns = 0
@@ -133,6 +139,28 @@ class SqliteStore(Reads):
         except apsw.Error as error:
             raise fault(error) from None
 
+    async def catalogue(self) -> None:
+        """Measured: what a resource is found by costs as much as all else that keeps it. So it waits until somebody
+        looks, or the pipeline has the time."""
+        if not self._behind and not self._cataloguing.locked():
+            return
+        async with self._cataloguing:
+            while self._behind:
+                found = _fetch(self._writer, UNCATALOGUED, (AT_ONCE,))
+                whole = len(found) < AT_ONCE
+                self._behind = not whole  # Whoever keeps more meanwhile says so again, and is not waited for.
+                if found:
+                    await self._catalogued(found)
+                if whole:
+                    break
+
+    async def _catalogued(self, found: Sequence[records.Found]) -> None:
+        try:
+            await self._put(catalogued(found))
+        except StoreFault:
+            self._behind = True
+            raise
+
     async def _put(self, rows: Batch) -> None:
         done = self._queue.step(rows)
         self._schedule()
@@ -196,6 +224,7 @@ class SqliteStore(Reads):
             _roll_back(db)
             raise
         _commit(db)
+        self._behind = self._behind or any(keep.uncatalogued for keep in group.keeps)
         group.kept(standing)
 
     def _open_writer(self) -> apsw.Connection:
@@ -250,6 +279,8 @@ def _write(db: apsw.Connection, group: Group) -> dict[int, Message]:
     standing = _keep(db, group.keeps) if group.keeps else {}
     if group.steps:
         batch = merged([step.rows for step in group.steps])
+        if writes.RESOURCES_UNLESS in batch:
+            _catalogue(db)
         for write in writes.IN_ORDER:
             rows = batch.get(write)
             if rows:
@@ -259,9 +290,15 @@ def _write(db: apsw.Connection, group: Group) -> dict[int, Message]:
 
 def _run(db: apsw.Connection, write: Write, rows: Sequence[Row]) -> None:
     before = db.total_changes()
+    for place in write.packed:
+        rows = [(*row[:place], _packed(row[place]), *row[place + 1 :]) for row in rows]
     db.executemany(write.sqlite, rows)
     if write.guarded and db.total_changes() - before != len(rows):
         raise Conflict(f"a row of {write.name} that the step was decided on has changed")
+
+
+def _packed(value: SqlValue) -> SqlValue:
+    return packed(value) if isinstance(value, bytes) else value
 
 
 def _keep(db: apsw.Connection, keeps: Sequence[Keep]) -> dict[int, Message]:
@@ -278,8 +315,20 @@ def _keep(db: apsw.Connection, keeps: Sequence[Keep]) -> dict[int, Message]:
     return {keep.message.id: _standing(db, keep) for keep in repeats}
 
 
+def _catalogue(db: apsw.Connection) -> None:
+    """All of it, within a transaction that depends on it."""
+    while found := _fetch(db, UNCATALOGUED, (AT_ONCE,)):
+        for write, rows in catalogued(found).items():
+            _run(db, write, rows)
+
+
 def _keep_versions(db: apsw.Connection, keeps: Sequence[Keep]) -> None:
-    _run(db, writes.RESOURCE_VALUES, [row for keep in keeps for row in keep.values])
+    values = [row for keep in keeps for row in keep.values]
+    if values:
+        _run(db, writes.RESOURCE_VALUES, values)
+    later = [keep.uncatalogued for keep in keeps if keep.uncatalogued is not None]
+    if later:
+        _run(db, writes.UNCATALOGUED, later)
     _run(db, writes.RESOURCES, [keep.resource for keep in keeps if keep.resource is not None])
     superseded = [keep.superseded for keep in keeps if keep.superseded is not None]
     if superseded:

@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 
 from gateway.store.interface import StoreFault
+from gateway.store.packing import unpacked
 
 OLDEST_SAFE = (3, 51, 3)
 """The first release without the WAL-reset bug, by which two connections that write or checkpoint at one moment can
@@ -95,6 +96,7 @@ def connect(
             connection.pragma("key", key)
         connection.pragma("cache_size", -cache_kib)
         connection.pragma("foreign_keys", 1)
+        connection.create_scalar_function("unpacked", _unpacked, 1, deterministic=True)  # type: ignore[arg-type]
         if not read_only:
             _write_durably(connection)
         connection.execute("SELECT count(*) FROM sqlite_schema").get  # noqa: B018  (reads the first page)
@@ -105,6 +107,11 @@ def connect(
         connection.close()
         raise StoreFault(f"the store's file cannot be used: {type(error).__name__}") from error
     return connection
+
+
+def _unpacked(value: bytes | None) -> bytes | None:
+    """`unpacked(body)` in a statement. What it raises comes out of the statement as it is."""
+    return None if value is None else unpacked(value)
 
 
 def _write_durably(connection: apsw.Connection) -> None:

@@ -1,5 +1,6 @@
 """Every statement that reads. Written once, for PostgreSQL; SQLite's form is made from it at import by three rules:
-`$1` is `?1`, a cast falls away, and `= ANY($1::text[])` looks into a JSON array. Nothing is built at run time.
+`$1` is `?1`, a cast falls away, and `= ANY($1::text[])` looks into a JSON array. What SQLite keeps packed is read as
+`unpacked(body)`, a function of its connections; for PostgreSQL that is `body`. Nothing is built at run time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 _ANY = re.compile(r"= ANY\(\$(\d+)::\w+\[\]\)")
 _CAST = re.compile(r"::\w+(?:\[\])?")
 _MARK = re.compile(r"\$(\d+)")
+_UNPACKED = re.compile(r"\bunpacked\(([\w.]+)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,13 @@ def read(*parts: str) -> Read:
     """A statement from its parts, in PostgreSQL's form. For constants, at import."""
     text = " ".join(parts)
     listed = _ANY.sub(r"IN (SELECT value FROM json_each($\1))", text)
-    return Read(sqlite=_MARK.sub(r"?\1", _CAST.sub("", listed)), postgres=text)
+    return Read(sqlite=_MARK.sub(r"?\1", _CAST.sub("", listed)), postgres=_UNPACKED.sub(r"\1", text))
 
 
 MESSAGE_COLUMNS = "m.id, m.feed, m.format, m.type, m.control, m.received, m.state, m.reason, m.encounter, m.replay_of"
 _MESSAGE = " ".join(("SELECT", MESSAGE_COLUMNS, "FROM messages AS m"))
 _MESSAGE_WHOLE = " ".join(
-    ("SELECT", MESSAGE_COLUMNS, ", p.payload, p.reply FROM messages AS m JOIN payloads AS p ON p.id = m.id")
+    ("SELECT", MESSAGE_COLUMNS, ", unpacked(p.payload), p.reply FROM messages AS m JOIN payloads AS p ON p.id = m.id")
 )
 
 MESSAGE = read(_MESSAGE_WHOLE, "WHERE m.id = $1")
@@ -48,7 +50,7 @@ MESSAGES_STANDING = Read(
         (
             "SELECT",
             MESSAGE_COLUMNS,
-            ", p.payload, p.reply, m.digest",
+            ", unpacked(p.payload), p.reply, m.digest",
             "FROM messages AS m JOIN payloads AS p ON p.id = m.id",
             "WHERE m.control = ?1 AND m.feed = ?2 AND m.digest = ?3",
         )
@@ -81,14 +83,14 @@ MESSAGES_OF_ENCOUNTER = read(_MESSAGE, "WHERE m.encounter = $6::text AND", _SEAR
 
 _THEIRS = "WHERE encounter = ANY($1::text[])"
 CASE_BODIES = read(
-    "SELECT 'encounters', key, version, body FROM encounters WHERE key = ANY($1::text[])",
+    "SELECT 'encounters', key, version, unpacked(body) FROM encounters WHERE key = ANY($1::text[])",
     "UNION ALL SELECT 'holds', encounter, id, body FROM holds",
     _THEIRS,
-    "UNION ALL SELECT 'queries', encounter, id, body FROM queries",
+    "UNION ALL SELECT 'queries', encounter, id, unpacked(body) FROM queries",
     _THEIRS,
     "UNION ALL SELECT 'decisions', encounter, id, body FROM decisions",
     _THEIRS,
-    "UNION ALL SELECT 'claims', encounter, id, body FROM claims",
+    "UNION ALL SELECT 'claims', encounter, id, unpacked(body) FROM claims",
     _THEIRS,
 )
 """In one statement: the encounter's version and all that it guards are of one moment."""
@@ -96,7 +98,7 @@ CASE_DRAWS = read(
     "SELECT encounter, sample, frame, position, chosen FROM draws", _THEIRS, "ORDER BY sample, frame, position"
 )
 
-_DELIVERY = "SELECT encounter, body, payload FROM deliveries"
+_DELIVERY = "SELECT encounter, unpacked(body), unpacked(payload) FROM deliveries"
 CASE_DELIVERIES = read(_DELIVERY, _THEIRS, "ORDER BY id")
 DELIVERIES_DUE = read(_DELIVERY, "WHERE destination = $1 AND state = 'ready' AND due <= $2 ORDER BY due, id LIMIT $3")
 DELIVERIES_OF_STATE = read(_DELIVERY, "WHERE state = $1 ORDER BY id LIMIT $2")
@@ -112,7 +114,7 @@ ENCOUNTERS_HAVING = read(
     "ORDER BY encounter LIMIT $5",
 )
 ENCOUNTERS_DUE = read("SELECT key FROM encounters WHERE due IS NOT NULL AND due <= $1 ORDER BY due LIMIT $2")
-CONTENT = read("SELECT digest, content_type, body FROM documents WHERE encounter = $1 AND digest = $2")
+CONTENT = read("SELECT digest, content_type, unpacked(body) FROM documents WHERE encounter = $1 AND digest = $2")
 
 _LINE = "SELECT e.key, e.stage, e.class, e.payer, e.coder, e.total, e.changed FROM encounters AS e"
 _PAGE = "e.key > $1 ORDER BY e.key LIMIT $2"
@@ -129,14 +131,17 @@ OPEN_HOLDS = read(
     "SELECT encounter, kind, rule FROM holds WHERE encounter = ANY($1::text[]) AND state = 'open' ORDER BY id"
 )
 
-QUERY = read("SELECT body FROM queries WHERE id = $1")
-QUERIES_TO_LOOK_AT = read("SELECT body FROM queries WHERE look IS NOT NULL AND look <= $1 ORDER BY look LIMIT $2")
-QUERY_DELIVERY = read("SELECT body FROM query_deliveries WHERE query = $1")
+QUERY = read("SELECT unpacked(body) FROM queries WHERE id = $1")
+QUERIES_TO_LOOK_AT = read(
+    "SELECT unpacked(body) FROM queries WHERE look IS NOT NULL AND look <= $1 ORDER BY look LIMIT $2"
+)
+QUERY_DELIVERY = read("SELECT unpacked(body) FROM query_deliveries WHERE query = $1")
 QUERY_DELIVERIES_DUE = read(
-    "SELECT body FROM query_deliveries WHERE ehr = $1 AND state <> 'ended' AND due <= $2 ORDER BY due LIMIT $3"
+    "SELECT unpacked(body) FROM query_deliveries",
+    "WHERE ehr = $1 AND state <> 'ended' AND due <= $2 ORDER BY due LIMIT $3",
 )
 QUERY_DELIVERIES_OVER = read(
-    "SELECT d.body FROM query_deliveries AS d JOIN queries AS q ON q.id = d.query",
+    "SELECT unpacked(d.body) FROM query_deliveries AS d JOIN queries AS q ON q.id = d.query",
     "WHERE d.ehr = $1 AND d.state <> 'ended' AND d.due > $2 AND d.state IN ('ready', 'standing', 'refused')",
     "AND q.status IN ('cancelled', 'entered-in-error', 'completed', 'rejected', 'failed') ORDER BY d.query LIMIT $3",
 )

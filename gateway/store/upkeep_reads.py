@@ -21,15 +21,16 @@ HEARD_FROM = read("SELECT received FROM messages WHERE id > $2 AND feed || '' = 
 
 _VERSION = "SELECT number, node, digest, state, actor, written"
 CONFIGURATIONS = read(_VERSION, "FROM configurations WHERE number < $1 ORDER BY number DESC LIMIT $2")
-CONFIGURATION = read(_VERSION, ", body FROM configurations WHERE number = $1")
+CONFIGURATION = read(_VERSION, ", unpacked(body) FROM configurations WHERE number = $1")
 CONFIGURATION_IN_FORCE = read(
-    _VERSION, ", body FROM configurations WHERE node = $1 AND state = 'activated' ORDER BY number DESC LIMIT 1"
+    _VERSION,
+    ", unpacked(body) FROM configurations WHERE node = $1 AND state = 'activated' ORDER BY number DESC LIMIT 1",
 )
 
 ALERTS = read("SELECT node, name, subject, state, since, said, told FROM alerts ORDER BY node, name, subject")
 PASS = read("SELECT name, about, place, done, changed FROM passes WHERE name = $1")
 
-_PRUNABLE = "SELECT m.id, m.state, m.reason, length(p.payload)"
+_PRUNABLE = "SELECT m.id, m.state, m.reason, length(unpacked(p.payload))"
 PRUNABLE = read(
     _PRUNABLE,
     "FROM (SELECT id, state, reason FROM messages AS w WHERE state = $1 AND encounter IS NULL AND id > $2 AND id < $3",

@@ -1,5 +1,8 @@
 """Every statement that writes, in two forms built once, at import, from constants: row by row for SQLite (the driver
 repeats it over many rows), and all rows in one statement for PostgreSQL (`unnest` of one array a column).
+
+A column of the type `packed` is `bytea`, and large: SQLite keeps it packed (`packing`), and what reads it says
+`unpacked(body)`.
 """
 
 from __future__ import annotations
@@ -22,17 +25,28 @@ class Write:
     """Fewer rows changed than sent: somebody else changed one of them, and the step is a `Conflict`."""
     singly: bool = False
     """Each row is a statement of its own: it must see what the rows before it wrote."""
+    packed: tuple[int, ...] = ()
+    """The places in a row, from 0, of what SQLite keeps packed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
     name: str
     type: str
+    packed: bool = False
+
+
+def _column(name: str, type_: str) -> _Column:
+    return _Column(name, "bytea", packed=True) if type_ == "packed" else _Column(name, type_)
 
 
 def _columns(text: str) -> tuple[_Column, ...]:
-    """`id bigint, body bytea` -> its columns."""
-    return tuple(_Column(*part.split()) for part in text.split(",") if part.strip())
+    """`id bigint, body packed` -> its columns."""
+    return tuple(_column(*part.split()) for part in text.split(",") if part.strip())
+
+
+def _packed(columns: Sequence[_Column]) -> tuple[int, ...]:
+    return tuple(place for place, column in enumerate(columns) if column.packed)
 
 
 def _names(columns: Sequence[_Column]) -> str:
@@ -57,6 +71,7 @@ def _insert(table: str, columns: str, then: str = "", *, guarded: bool = True) -
         sqlite=" ".join((into, "VALUES (", _marks(_columns(columns)), ")", then)).strip(),
         postgres=" ".join((into, "SELECT * FROM unnest(", _arrays(_columns(columns)), ")", then)).strip(),
         guarded=guarded,
+        packed=_packed(_columns(columns)),
     )
 
 
@@ -97,6 +112,7 @@ def _change(table: str, keys: str, expected: str, new: str) -> Write:
             )
         ),
         guarded=True,
+        packed=_packed((*where, *fresh)),
     )
 
 
@@ -144,7 +160,7 @@ _EVENT = "at bigint, actor text, action text, subject text, encounter text, mess
 MESSAGES = _insert("messages", _MESSAGE)
 KEPT = _insert("messages", _MESSAGE, _REPEAT, guarded=False)
 """A repeat is left out, not an error: its sender is told what it was told before."""
-_PAYLOAD = "id bigint, payload bytea, reply bytea"
+_PAYLOAD = "id bigint, payload packed, reply bytea"
 PAYLOADS = _insert("payloads", _PAYLOAD)
 
 
@@ -196,6 +212,8 @@ _VERSION = "client text, type text, id text, version bigint, message bigint, wri
 RESOURCE_VALUES = _insert(
     "resource_values", "client text, name text, token text, type text, message bigint", _STANDS, guarded=False
 )
+UNCATALOGUED = _insert("uncatalogued", "message bigint")
+CATALOGUED = _remove("uncatalogued", "message bigint")
 RESOURCES = _insert("resources", _VERSION)
 RESOURCES_SUPERSEDED = _change("resources", "client text, type text, id text, version bigint", "", "newest bigint")
 """The version before, which must stand."""
@@ -262,12 +280,12 @@ RESOURCES_LOCKED = Write(
 """Of those that write what must not stand yet, one at a time. SQLite has one writer anyway."""
 OUTCOMES = _change("messages", "id bigint", "state text", "state text, reason text, encounter text")
 MESSAGE_NUMBERS = _insert("message_numbers", "value text, message bigint", _STANDS, guarded=False)
-CONTENTS = _insert("documents", "encounter text, digest text, content_type text, body bytea", _STANDS, guarded=False)
+CONTENTS = _insert("documents", "encounter text, digest text, content_type text, body packed", _STANDS, guarded=False)
 
 _LISTED = "stage text, total text, class text, payer text, coder text, changed bigint, due bigint"
-NEW_ENCOUNTERS = _insert("encounters", "key text, version bigint, body bytea, fingerprint text, " + _LISTED)
+NEW_ENCOUNTERS = _insert("encounters", "key text, version bigint, body packed, fingerprint text, " + _LISTED)
 ENCOUNTERS = _change(
-    "encounters", "key text", "version bigint", "version bigint, body bytea, fingerprint text, " + _LISTED
+    "encounters", "key text", "version bigint", "version bigint, body packed, fingerprint text, " + _LISTED
 )
 ENCOUNTERS_REVIEWED = _change(
     "encounters", "key text", "version bigint", "version bigint, fingerprint text, " + _LISTED
@@ -281,24 +299,24 @@ NEW_HOLDS = _insert("holds", "id bigint, encounter text, kind text, rule text, s
 HOLDS = _change("holds", "id bigint", "encounter text", "state text, body bytea")
 NEW_QUERIES = _insert(
     "queries",
-    "id bigint, number text, encounter text, provider text, status text, changed bigint, look bigint, body bytea, "
+    "id bigint, number text, encounter text, provider text, status text, changed bigint, look bigint, body packed, "
     "asked_by text, answered_by text",
 )
 QUERIES = _change(
     "queries",
     "id bigint",
     "encounter text",
-    "status text, changed bigint, look bigint, body bytea, answered_by text",
+    "status text, changed bigint, look bigint, body packed, answered_by text",
 )
-QUERY_VERSIONS = _insert("query_versions", "query bigint, version bigint, body bytea")
+QUERY_VERSIONS = _insert("query_versions", "query bigint, version bigint, body packed")
 NEW_QUERY_DELIVERIES = _insert(
-    "query_deliveries", "query bigint, ehr text, state text, attempts bigint, due bigint, body bytea"
+    "query_deliveries", "query bigint, ehr text, state text, attempts bigint, due bigint, body packed"
 )
 QUERY_DELIVERIES = _change(
     "query_deliveries",
     "query bigint",
     "state text, attempts bigint",
-    "state text, attempts bigint, due bigint, body bytea",
+    "state text, attempts bigint, due bigint, body packed",
 )
 LOOKUPS = _insert(
     "lookups",
@@ -311,17 +329,17 @@ UNMAPPED = _insert("unmapped", _UNMAPPED, _STANDS, guarded=False)
 UNMAPPED_GONE = _remove("unmapped", _UNMAPPED)
 DECISIONS = _insert("decisions", "id bigint, encounter text, body bytea")
 DRAWS = _insert("draws", "sample text, frame text, position bigint, encounter text, chosen bigint")
-CLAIMS = _insert("claims", "id bigint, number text, version bigint, destination text, encounter text, body bytea")
+CLAIMS = _insert("claims", "id bigint, number text, version bigint, destination text, encounter text, body packed")
 NEW_DELIVERIES = _insert(
     "deliveries",
     "id bigint, claim bigint, encounter text, destination text, state text, attempts bigint, due bigint, "
-    "payload bytea, body bytea",
+    "payload packed, body packed",
 )
 DELIVERIES = _change(
     "deliveries",
     "id bigint",
     "state text, attempts bigint",
-    "state text, attempts bigint, due bigint, payload bytea, body bytea",
+    "state text, attempts bigint, due bigint, payload packed, body packed",
 )
 ATTEMPTS = _insert(
     "attempts", "delivery bigint, number bigint, owner text, epoch bigint, payload_hash text, started bigint"
@@ -330,7 +348,7 @@ SUSPENSIONS = _insert("suspensions", "destination text, since bigint, actor text
 RESUMPTIONS = _remove("suspensions", "destination text")
 CONFIGURATIONS = _insert(
     "configurations",
-    "number bigint, node bigint, digest text, state text, actor text, written bigint, body bytea",
+    "number bigint, node bigint, digest text, state text, actor text, written bigint, body packed",
 )
 ALERTS = _insert(
     "alerts",
@@ -345,7 +363,7 @@ PASSES = _insert(
     "changed = excluded.changed",
 )
 MESSAGES_PRUNED = _change("messages", "id bigint", "state text", "reason text")
-PAYLOADS_PRUNED = _change("payloads", "id bigint", "", "payload bytea")
+PAYLOADS_PRUNED = _change("payloads", "id bigint", "", "payload packed")
 NUMBERS_PRUNED = _remove("message_numbers", "message bigint")
 VALUES_PRUNED = _remove("resource_values", "message bigint")
 RESOURCES_PRUNED = replace(_change("resources", "message bigint", "", "newest bigint"), guarded=False)
@@ -386,6 +404,7 @@ IN_ORDER: tuple[Write, ...] = (
     PAYLOADS,
     RESOURCES_LOCKED,
     RESOURCE_VALUES,
+    CATALOGUED,
     RESOURCES,
     RESOURCES_UNLESS,
     RESOURCES_SUPERSEDED,

@@ -8,6 +8,7 @@ import pytest
 from gateway.store import query_statements, schema
 from gateway.store.queries import QueryOrder
 from gateway.store.query_statements import COUNTS, PAGES, Asking, Way
+from gateway.store.sqlite_file import connect
 
 COVERED = {
     Way.CHANGED: "queries_changed",
@@ -28,7 +29,7 @@ NARROW = {
 
 @pytest.fixture(scope="module")
 def db() -> apsw.Connection:
-    made = apsw.Connection(":memory:")
+    made = connect(None, None)
     for migration in schema.MIGRATIONS:
         for statement in migration.sqlite:
             made.execute(statement)

@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
+from conformance.store_resources import saying
 from conformance.store_samples import Samples, event
 from gateway.store import schema
 from gateway.store.interface import MessageSearch, Step, Store, StoreFault
@@ -50,6 +51,27 @@ async def test_a_file_is_read_and_left_as_it_was(tmp_path: Path, key: str | None
     assert store is not None
     await refuses_to_write(store, id)
     assert (sorted(os.listdir(tmp_path)), path.read_bytes()) == before
+    await writer.close()
+
+
+@pytest.mark.parametrize("looked", [True, False])
+async def test_what_nobody_has_looked_for_yet_is_found(tmp_path: Path, looked: bool) -> None:
+    writer, samples = SqliteStore(tmp_path / "gateway.db"), Samples()
+    await writer.open()
+    kept = {}
+    for id, patient, version in (("1", 1, 1), ("2", 2, 1), ("3", 1, 1), ("1", 2, 2)):
+        message, named = saying(samples, id, patient, version)
+        await writer.keep(message, event(), named)
+        kept[id, version] = named
+    if looked:
+        await writer.catalogue()
+    store = open_read_only(f"sqlite:///{tmp_path}/gateway.db")
+    assert store is not None
+    await store.open()
+    assert await store.referring("ehr", "Patient/1") == [kept["3", 1]]
+    assert await store.referring("ehr", "Patient/2") == [kept["2", 1], kept["1", 2]]
+    assert await store.referring("other", "Patient/1") == []
+    await store.close()
     await writer.close()
 
 

@@ -26,7 +26,8 @@ async def plan(read: Read) -> list[str]:
 @pytest.mark.parametrize(("name", "read"), [*_PAGES, *_OTHERS], ids=[name for name, _ in [*_PAGES, *_OTHERS]])
 async def test_no_table_is_walked(name: str, read: Read) -> None:
     steps = await plan(read)
-    walks = [step for step in steps if step.startswith("SCAN") and "json_each" not in step and "found" not in step]
+    short = ("json_each", "found", "SCAN u")  # a list, a page, what is yet to be catalogued
+    walks = [step for step in steps if step.startswith("SCAN") and not any(one in step for one in short)]
     assert not walks, steps
 
 

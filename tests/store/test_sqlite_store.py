@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from conformance.store_resources import saying
 from conformance.store_samples import BYTES, Samples, creation, event, small_case
 from gateway.message import MessageState
 from gateway.store import open_store, sqlite_log, statements, writes
@@ -51,6 +52,18 @@ async def test_the_file_is_its_owners_alone(path: Path) -> None:
     assert modes == {0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     await store.close()
+
+
+async def test_what_was_not_catalogued_in_time_is_found_after_the_next_start(path: Path) -> None:
+    store, samples = await opened(path), Samples()
+    message, version = saying(samples, "1", patient=7)
+    await store.keep(message, event(), version)
+    await store.close()
+    again = await opened(path)
+    assert await again.referring("ehr", "Patient/7") == [version]
+    await again.close()
+    with apsw.Connection(str(path)) as db:
+        assert db.execute("SELECT count(*) FROM uncatalogued").get == 0
 
 
 async def test_an_encrypted_file_shows_nothing(path: Path) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from gateway.encounter.model import Encounter, EncounterClass
@@ -120,9 +121,6 @@ class Policy(Record):
     queries: QueryPolicy = QueryPolicy()
     severities: dict[Changeable, Annotated[EditSeverity, BeforeValidator(_yaml_off)]] = Field(default_factory=dict)
 
-    _compiled: _Compiled = PrivateAttr()
-    """In one: to get at a private attribute of a model takes a microsecond."""
-
     @model_validator(mode="after")
     def _names_differ(self) -> Policy:
         places = [("rules", index, rule.name) for index, rule in enumerate(self.rules)]
@@ -134,12 +132,13 @@ class Policy(Record):
             seen.add(name)
         return self
 
-    def model_post_init(self, _context: Any, /) -> None:
-        """Compiles what was checked."""
+    @cached_property
+    def _compiled(self) -> _Compiled:
+        """Made once, of what was checked. (A private attribute of a model takes a microsecond to get at.)"""
         conditional: tuple[PolicyRule | Sample, ...] = (*self.rules, *self.samples)
         conditions = tuple((rule, condition(rule.when)) for rule in conditional if rule.when is not None)
         by_class = self.bill_hold_days if isinstance(self.bill_hold_days, dict) else {"default": self.bill_hold_days}
-        self._compiled = _Compiled(
+        return _Compiled(
             limits=Limits(
                 bill_hold_days=by_class.get("default", 0),
                 bill_hold_days_by_class={c: d for c, d in by_class.items() if isinstance(c, EncounterClass)},

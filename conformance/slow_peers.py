@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from conformance.mllp_sender import MllpSender
 
@@ -45,8 +47,7 @@ class _Slow(asyncio.Protocol):
         self.ended: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.began = asyncio.get_running_loop().time()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -115,9 +116,9 @@ class Crowd:
         async with MllpSender(self.host, self.port, timeout=30) as connection:
             while loop.time() < end and not self._over:
                 number += 1
-                began = loop.time()
+                began = time.perf_counter()
                 await connection.send(self.message(sender * 1_000_000 + number))
-                self.latencies.append(loop.time() - began)
+                self.latencies.append(time.perf_counter() - began)
                 await asyncio.sleep(0.01)
 
 

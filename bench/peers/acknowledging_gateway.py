@@ -10,6 +10,7 @@ from gateway.app import tune_collector
 from gateway.clock import Ids, SystemClock
 from gateway.intake import Backlog, Intake
 from gateway.logs import configure
+from gateway.loop import run
 from gateway.metrics import Metrics
 from gateway.reception import Reception
 from gateway.store.open import open_store
@@ -30,4 +31,4 @@ async def main(path: str, frame_seconds: float = 60, connections: int = 1024) ->
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], *map(float, sys.argv[2:3]), *map(int, sys.argv[3:4])))
+    run(main(sys.argv[1], *map(float, sys.argv[2:3]), *map(int, sys.argv[3:4])))

@@ -1,7 +1,7 @@
 """`POST /fhir/Claim`, three ways: the whole gateway, which keeps and acknowledges (nothing is processed); the same with
 fhir.resources in the request's way; and bare aiohttp, which answers 201 and stores nothing.
 
-`python -m bench.peers.claim_server gateway|validating|bare DIRECTORY`
+`python -m bench.peers.claim_server gateway|validating|bare|bare-uvloop DIRECTORY`
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway.adapters.http.exchange import Answer, Call
 from gateway.app import Gateway, tune_collector
 from gateway.logs import configure
+from gateway.loop import run
 from gateway.settings import load
 
 TOKEN = "benchmark-token-0123456789"  # noqa: S105 - of a server that lives for some seconds
@@ -76,10 +77,12 @@ async def bare() -> int:
 
 
 async def main(kind: str, directory: Path) -> None:
-    port = await (bare() if kind == "bare" else gateway(directory, validating=kind == "validating"))
+    port = await (bare() if kind.startswith("bare") else gateway(directory, validating=kind == "validating"))
     print(port, flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    # The bare peer as aiohttp comes, and once more on the gateway's own loop.
+    runs = asyncio.run if sys.argv[1] == "bare" else run
+    runs(main(sys.argv[1], Path(sys.argv[2])))

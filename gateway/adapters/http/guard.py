@@ -41,9 +41,10 @@ class GuardedConnection(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if not self._guard_serving:
-            self._start_timer()
         super().data_received(data)
+        # Most heads come whole, and are served in the next turn of the loop: they need no timer.
+        if not self._guard_serving and not self._messages:
+            self._start_timer()
 
     def head_complete(self) -> None:
         """A request's head has been read and is being served: the timer stops until `request_done`."""

@@ -15,8 +15,8 @@ from gateway.store.resources import REFERENCE
 from gateway.store.texts import plain
 from gateway.store.writes import Row, Write
 
-AT_ONCE = 256
-"""Resources that are catalogued in one commit."""
+AT_ONCE = 64
+"""Resources that are catalogued in one commit: the loop stands still for some milliseconds."""
 
 
 def entries(payload: bytes) -> tuple[Value, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -38,7 +39,8 @@ class Archive:
     async def kept(self, age: timedelta, state: MessageState, key: str | None = None, size: int = 1_000) -> Message:
         self.count += 1
         self.samples.ids.last = first_id(self.clock.now() - age) + self.count
-        message = replace(self.samples.message(f"M{self.count}", bytes(size)), received=self.clock.now() - age)
+        payload = random.Random(self.count).randbytes(size)  # noqa: S311 - bytes that cannot be packed
+        message = replace(self.samples.message(f"M{self.count}", payload), received=self.clock.now() - age)
         await self.store.keep(message, event())
         if state is not MessageState.RECEIVED:
             outcome = MessageOutcome(message.id, state, encounter=key, reason="why" if key is None else None)

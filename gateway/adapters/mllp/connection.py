@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections import deque
 from typing import cast
 
@@ -47,8 +48,8 @@ class Connection(asyncio.Protocol):
         self._fault: Exception | None = None
         self._news = asyncio.Event()
         self._transport: asyncio.Transport
-        self.used = asyncio.get_running_loop().time()
-        """When the last answer came, by the loop's clock."""
+        self.used = time.monotonic()
+        """When the last answer came, by `time.monotonic`."""
 
     @property
     def usable(self) -> bool:
@@ -105,7 +106,7 @@ class Connection(asyncio.Protocol):
         """The answer was this message's, and the last that was asked for. Anything beyond it spoils the connection."""
         self._asking = False
         self._proven = True
-        self.used = asyncio.get_running_loop().time()
+        self.used = time.monotonic()
         self._spoil()
 
     def _spoil(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ class MllpDestination:
         """The open connection when it can be trusted; else a new one. OSError or TimeoutError: nothing was sent."""
         standing, self._connection = self._connection, None
         if standing is not None:
-            idle = asyncio.get_running_loop().time() - standing.used
+            idle = time.monotonic() - standing.used
             if standing.usable and idle <= self._settings.idle_seconds:
                 self._connection = standing
                 return standing

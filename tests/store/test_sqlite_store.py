@@ -9,11 +9,12 @@ from pathlib import Path
 import apsw
 import pytest
 
-from conformance.store_resources import saying
+from conformance.store_resources import creating, saying
 from conformance.store_samples import BYTES, Samples, creation, event, small_case
-from gateway.message import MessageState
+from gateway.message import Message, MessageState
 from gateway.store import open_store, sqlite_log, statements, writes
-from gateway.store.interface import MessageOutcome, Step, StoreFault
+from gateway.store.interface import Conflict, MessageOutcome, Step, StoreFault
+from gateway.store.resources import Condition
 from gateway.store.schema import LATEST, MIGRATIONS
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite_file import connect, refuse_unsafe
@@ -64,6 +65,16 @@ async def test_what_was_not_catalogued_in_time_is_found_after_the_next_start(pat
     await again.close()
     with apsw.Connection(str(path)) as db:
         assert db.execute("SELECT count(*) FROM uncatalogued").get == 0
+
+
+async def test_what_waits_for_the_same_commit_counts(path: Path) -> None:
+    store, samples = await opened(path), Samples()
+    message, version = saying(samples, "1")
+    kept = store.keep(message, event(), version)
+    beside = store.commit(creating(samples, "2", Condition("patient", ("Patient/1",)))[1])
+    results = await asyncio.gather(kept, beside, return_exceptions=True)
+    assert [type(result) for result in results] == [Message, Conflict]
+    await store.close()
 
 
 async def test_an_encrypted_file_shows_nothing(path: Path) -> None:

@@ -24,7 +24,7 @@ from bench.messages import dft
 from gateway.app import Gateway, tune_collector
 from gateway.audit.events import Action, Event
 from gateway.case import Case
-from gateway.config import Config, Feed
+from gateway.config.model import Config, Feed
 from gateway.encounter.identity import EncounterKey, Identifier
 from gateway.store.interface import CaseChange, Step
 

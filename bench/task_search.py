@@ -31,12 +31,12 @@ from bench.measured import median
 from conformance.store_samples import Samples, encounter
 from gateway.access.roles import Role
 from gateway.access.tokens import Callers
-from gateway.adapters.fhir.tasks import Tasks
+from gateway.adapters.fhir.tasks.tasks import Tasks
 from gateway.adapters.http.scoped import guarded
 from gateway.adapters.http.server import HttpServer
-from gateway.addresses import Endpoint
 from gateway.clock import Ids, SystemClock, first_id
-from gateway.config import Client, Http
+from gateway.config.addresses import Endpoint
+from gateway.config.model import Client, Http
 from gateway.desk.queries import QueryDesk
 from gateway.desk.work import Work
 from gateway.store import open_store, writes

@@ -29,7 +29,7 @@ from conformance.playing import Cast
 from conformance.story import play
 from conformance.telling import Seen, Teller
 from gateway.app import Gateway, StartFault
-from gateway.config import Config
+from gateway.config.model import Config
 from gateway.logs import configure
 from gateway.settings import ConfigErrors, load
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from conformance.feed_profile import remarks
 from conformance.feed_report import FeedReport
 from conformance.referee_process import Referee
-from gateway.config import Config
+from gateway.config.model import Config
 from gateway.rules import Rules
 from gateway.trial.files import Messages
 from gateway.trial.trial import Trial

@@ -18,40 +18,40 @@ from gateway.adapters.fhir_attachments.work import AttachmentWork
 from gateway.adapters.fhir_poll.server import EhrServer
 from gateway.adapters.operations.configuration import Refused
 from gateway.adapters.webhook import Webhook
-from gateway.attaching import Attaching, Binaries
+from gateway.analysis.code_tables import CodeTables
+from gateway.analysis.rebuilding import Rebuilding
+from gateway.assembly.attaching import Attaching, Binaries
+from gateway.assembly.entry import Entry
+from gateway.assembly.feeds import Feeds
+from gateway.assembly.listeners import Listeners, Listening
+from gateway.assembly.polls import Polls
+from gateway.assembly.querying import Querying
+from gateway.assembly.reloading import Reloading
+from gateway.assembly.wiring import Lines, http_server, make_outbox, sealer
 from gateway.audit.events import Action, Event
 from gateway.audit.keys import KeyFault
-from gateway.building import Reader
 from gateway.casework import Casework, Sampler
 from gateway.clock import Clock, Ids, SystemClock
-from gateway.clockwork import Clockwork, DueEncounters
-from gateway.code_tables import CodeTables
-from gateway.config import Config, Feed
+from gateway.config.model import Config, Feed
 from gateway.desk.work import Work
-from gateway.entry import Entry
-from gateway.feeds import Feeds
-from gateway.intake import Backlog, Intake
-from gateway.listeners import Listeners, Listening
+from gateway.intake.intake import Backlog, Intake
 from gateway.mappings.fhir.search_values import search_values
 from gateway.message import Format, Message
-from gateway.metrics import Metrics
-from gateway.pipeline import Pipeline
-from gateway.polls import Polls
-from gateway.pruning import DailyPruning
-from gateway.querying import Querying
-from gateway.reading import FhirReader, Hl7Reader
-from gateway.reassessment import Reassessment, ruling
-from gateway.rebuilding import Rebuilding
-from gateway.reloading import Reloading
+from gateway.pipeline.building import Reader
+from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.reading import FhirReader, Hl7Reader
 from gateway.rules import Rules
-from gateway.sealing import TrailBroken
 from gateway.store import open_store
 from gateway.store.interface import Conflict, Step, Store, StoreFault
-from gateway.trail import Refusals
-from gateway.versions import Ordered, Versions, ordered_by
-from gateway.vitals import Vitals
-from gateway.watch import Watch
-from gateway.wiring import Lines, http_server, make_outbox, sealer
+from gateway.trail.sealing import TrailBroken
+from gateway.trail.trail import Refusals
+from gateway.upkeep.clockwork import Clockwork, DueEncounters
+from gateway.upkeep.metrics import Metrics
+from gateway.upkeep.pruning import DailyPruning
+from gateway.upkeep.reassessment import Reassessment, ruling
+from gateway.upkeep.versions import Ordered, Versions, ordered_by
+from gateway.upkeep.vitals import Vitals
+from gateway.upkeep.watch import Watch
 from gateway.yamlfile import Mistakes
 
 log = logs.logger("gateway")

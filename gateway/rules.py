@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.access.roles import Role
-from gateway.config import Config, Feed, KeyChoice, Source
+from gateway.config.model import Config, Feed, KeyChoice, Source
 from gateway.encounter.billable import Billable
 from gateway.encounter.model import Encounter
 from gateway.mappings.fhir.source import FhirSource

@@ -8,12 +8,12 @@ import sys
 from gateway.adapters.mllp.server import Limits, MllpServer
 from gateway.app import tune_collector
 from gateway.clock import Ids, SystemClock
-from gateway.intake import Backlog, Intake
+from gateway.intake.intake import Backlog, Intake
+from gateway.intake.reception import Reception
 from gateway.logs import configure
 from gateway.loop import run
-from gateway.metrics import Metrics
-from gateway.reception import Reception
 from gateway.store.open import open_store
+from gateway.upkeep.metrics import Metrics
 
 
 async def main(path: str, frame_seconds: float = 60, connections: int = 1024) -> None:

@@ -16,7 +16,7 @@ import orjson
 import tenacity
 
 from gateway.adapters.retry_after import retry_after
-from gateway.config import FhirClaim
+from gateway.config.model import FhirClaim
 from gateway.release.model import Outcome, Result
 
 MAX_ANSWER = 1024 * 1024

@@ -19,9 +19,9 @@ from typing import Protocol
 from gateway.access.roles import Permission
 from gateway.adapters.http.exchange import Answer, Call, Caller, Fault
 from gateway.adapters.http.routing import Route
+from gateway.intake.reception import TAKEN, Answers, Outcome
 from gateway.mappings.hl7v2.batch import Batch, split_batch
 from gateway.mappings.hl7v2.reply import BETWEEN
-from gateway.reception import TAKEN, Answers, Outcome
 
 ER7 = "application/hl7-v2+er7"
 ACCEPTS = (ER7, "application/hl7-v2", "x-application/hl7-v2+er7", "text/plain")

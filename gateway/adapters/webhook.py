@@ -9,7 +9,7 @@ import httpx
 import tenacity
 
 from gateway.alert import Alert
-from gateway.upkeep import Alerts
+from gateway.config.upkeep import Alerts
 
 TRIES = 3
 SECONDS = 10.0

@@ -18,10 +18,10 @@ from gateway.audit.keys import KeyFault, PublicKey, SealKey, load_public_keys, t
 from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, fail, read_config
 from gateway.cli.stores import with_store
 from gateway.clock import SystemClock
-from gateway.config import Config
-from gateway.sealing import verify as verify_trail
+from gateway.config.model import Config
 from gateway.store.interface import Store, StoredEvent
-from gateway.trail import Trail, resource_of
+from gateway.trail.sealing import verify as verify_trail
+from gateway.trail.trail import Trail, resource_of
 
 app = typer.Typer(no_args_is_help=True)
 

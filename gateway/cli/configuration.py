@@ -15,14 +15,14 @@ from gateway.cli.calling import call
 from gateway.cli.options import DEFAULT_CONFIG, DEFAULT_URL, ConfigFile, Url, fail, read_config
 from gateway.cli.stores import with_store
 from gateway.clock import SystemClock
-from gateway.config import Config
-from gateway.pruning import Pruned, Pruning
-from gateway.restoring import NotRestorable, Restoration
+from gateway.config.model import Config
 from gateway.settings import ConfigErrors, load
 from gateway.settings.written import Named, files_of
 from gateway.store.interface import Store
 from gateway.store.upkeep import ConfigurationVersion, VersionState
-from gateway.versions import Versions, difference
+from gateway.upkeep.pruning import Pruned, Pruning
+from gateway.upkeep.restoring import NotRestorable, Restoration
+from gateway.upkeep.versions import Versions, difference
 from gateway.yamlfile import Mistakes
 
 app = typer.Typer(invoke_without_command=True)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, fail, read_config
 from gateway.cli.quietly import faults_only
-from gateway.config import Config
+from gateway.config.model import Config
 from gateway.rules import Rules, RulesFault, load_rules
 from gateway.trial.files import Messages, UnreadableFile, hl7_messages
 

@@ -14,17 +14,17 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from gateway.building import Reader
+from gateway.analysis.diffing import Diffing, EncounterDiff, MessageDiff
 from gateway.cli import tables
 from gateway.cli.moments import moment
 from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, fail, read_config
-from gateway.config import Config
-from gateway.diffing import Diffing, EncounterDiff, MessageDiff
+from gateway.config.model import Config
 from gateway.mappings.errors import MappingError
 from gateway.mappings.hl7v2.dialect import load_dialects
 from gateway.mappings.hl7v2.dialect_source import DialectError
 from gateway.message import Format
-from gateway.reading import FhirReader, Hl7Reader
+from gateway.pipeline.building import Reader
+from gateway.pipeline.reading import FhirReader, Hl7Reader
 from gateway.rules import Rules, RulesFault, load_rules
 from gateway.store.interface import Store, StoreFault
 from gateway.store.readonly import open_read_only

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gateway.config import Config
+from gateway.config.model import Config
 from gateway.settings import load
 from gateway.yamlfile import Mistakes
 

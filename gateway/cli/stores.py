@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.cli.options import fail
-from gateway.config import Config
+from gateway.config.model import Config
 from gateway.store import open_store
 from gateway.store.interface import Store, StoreFault
 

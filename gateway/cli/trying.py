@@ -15,7 +15,7 @@ from gateway.access.roles import Role
 from gateway.cli import tried_text
 from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, fail, read_config
 from gateway.cli.quietly import faults_only
-from gateway.config import Config
+from gateway.config.model import Config
 from gateway.rules import Rules, RulesFault, load_rules
 from gateway.store.interface import Store, StoreFault
 from gateway.store.readonly import open_read_only

@@ -14,11 +14,11 @@ from gateway.desk.acknowledged import Acknowledged, acknowledged
 from gateway.desk.ports import Person
 from gateway.desk.refusals import Reason, Refusal
 from gateway.desk.work import user
+from gateway.intake.replay import NotReplayable, replay
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.resource import read
 from gateway.mappings.hl7v2.er7 import Er7Error, Er7Message
 from gateway.message import Format, Message
-from gateway.replay import NotReplayable, replay
 from gateway.store.interface import AsideGroup, MessagePage, MessageSearch, Step, Store
 
 SHORTEST_TEXT = 3

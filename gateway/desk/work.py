@@ -14,7 +14,7 @@ from gateway.desk.ports import Advance, CaseStore, Deciding, Person
 from gateway.desk.refusals import Reason, Refusal
 from gateway.encounter.change import Content
 from gateway.encounter.model import Encounter
-from gateway.intake import told
+from gateway.intake.intake import told
 from gateway.message import Message, MessageState, Received
 from gateway.release.model import Claim
 from gateway.review.query_delivery import QueryDelivery

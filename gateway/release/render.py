@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
-from gateway.config import Billing, X12File
+from gateway.config.model import Billing, X12File
 from gateway.mappings.x12.claim_837p import Submission, write_837p
 from gateway.mappings.x12.envelope import Envelope, control_number
 from gateway.release.model import Claim, Delivery

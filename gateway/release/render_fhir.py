@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.config import Billing
+from gateway.config.model import Billing
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.released_claim import claim_resource
 from gateway.mappings.fhir.resource import write

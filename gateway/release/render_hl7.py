@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
-from gateway.config import Mllp
+from gateway.config.model import Mllp
+from gateway.config.sending import AcknowledgementMode
 from gateway.mappings.hl7v2.claim_dft import Parties, claim_dft
 from gateway.release.model import Claim, Delivery
-from gateway.sending import AcknowledgementMode
 
 ASKED_FOR: dict[AcknowledgementMode, tuple[str | None, str | None]] = {
     AcknowledgementMode.ORIGINAL: (None, None),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from gateway.config import Billing, Destination, DestinationKind
+from gateway.config.model import Billing, Destination, DestinationKind
 from gateway.encounter.billable import Billable
 from gateway.encounter.model import ClaimKind
 from gateway.mappings.fhir.released_claim import claim_issues

@@ -1,4 +1,4 @@
-"""Reads `gateway.yaml` into `gateway.config.Config`, once, and tells every mistake in it at once."""
+"""Reads `gateway.yaml` into `gateway.config.model.Config`, once, and tells every mistake in it at once."""
 
 from gateway.settings.load import ConfigErrors, load
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from gateway.certificates import CertificateFault, readable, server_context
+from gateway.config.certificates import CertificateFault, readable, server_context
 from gateway.settings.document import Document
 
 _FILES = ("certificate", "key", "client_ca")

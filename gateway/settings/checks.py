@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from gateway.access.roles import Role
-from gateway.addresses import Endpoint, HttpListen
-from gateway.config import Config, Http
+from gateway.config.addresses import Endpoint, HttpListen
+from gateway.config.model import Config, Http
+from gateway.config.transport import Directory, Listen, OverHttp
 from gateway.settings.certificates import check_certificates
 from gateway.settings.document import PLACEHOLDER, Document
 from gateway.settings.smart import check_smart
-from gateway.transport import Directory, Listen, OverHttp
 from gateway.yamlfile import Loc, below
 
 _FEED: TypeAdapter[object] = TypeAdapter(Listen)

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from gateway.addresses import Settings
-from gateway.config import Config
+from gateway.config.addresses import Settings
+from gateway.config.model import Config
 from gateway.settings import checks, document, secrets, wording
 from gateway.settings.written import Named
 from gateway.yamlfile import Mistakes, below

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from gateway.access.keys import LARGEST_SET, KeyFault, KeySet
 from gateway.access.roles import Permission, Role, permissions
-from gateway.addresses import LOOPBACK, Endpoint
-from gateway.config import Http
+from gateway.config.addresses import LOOPBACK, Endpoint
+from gateway.config.model import Http
 from gateway.settings.document import Document
 from gateway.yamlfile import Loc, below
 

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from gateway import yamlfile
-from gateway.addresses import Settings
-from gateway.answers import Rule
-from gateway.config import (
+from gateway.config.addresses import Settings
+from gateway.config.answers import Rule
+from gateway.config.model import (
     Audit,
     Billing,
     Client,
@@ -23,12 +23,12 @@ from gateway.config import (
     Processing,
     X12File,
 )
-from gateway.polled import Attachments, Poll
-from gateway.sending import ReceiverTls
+from gateway.config.polled import Attachments, Poll
+from gateway.config.sending import ReceiverTls
+from gateway.config.smart import SmartClient, SmartRegistration
+from gateway.config.transport import Files, Sender, Tls
+from gateway.config.upkeep import Alerts, Retention
 from gateway.settings.document import Document
-from gateway.smart import SmartClient, SmartRegistration
-from gateway.transport import Files, Sender, Tls
-from gateway.upkeep import Alerts, Retention
 from gateway.yamlfile import Loc
 
 _KINDS: Mapping[str, type[Settings]] = {

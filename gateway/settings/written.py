@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import orjson
 
-from gateway.config import Config
+from gateway.config.model import Config
 from gateway.yamlfile import Mistake, Mistakes
 
 LARGEST = 16 * 1024 * 1024

@@ -13,17 +13,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Self
 
-from gateway.building import Reader
 from gateway.case import Case
 from gateway.casework import Casework, Sampler
 from gateway.clock import Clock, Ids, SystemClock
-from gateway.config import Config
+from gateway.config.message_types import MessageTypes
+from gateway.config.model import Config
 from gateway.desk.acknowledged import Acknowledged, acknowledgement
 from gateway.desk.desk import dossier
 from gateway.encounter.billable import billable
 from gateway.encounter.change import Change
 from gateway.encounter.merge import Merges
-from gateway.intake import Backlog, Intake
+from gateway.intake.intake import Backlog, Intake
+from gateway.intake.reception import Outcome, Reception, Unsaid
 from gateway.lookup import Lookup
 from gateway.mappings.errors import MappingError, Unused
 from gateway.mappings.fhir.outcome import ERROR, FATAL
@@ -33,11 +34,10 @@ from gateway.mappings.hl7v2.header import route
 from gateway.mappings.hl7v2.mapping import map_message
 from gateway.mappings.hl7v2.watched import Unread, WatchedMessage
 from gateway.message import Format, Message, MessageState, Received
-from gateway.message_numbers import message_numbers, placed_numbers
-from gateway.message_types import MessageTypes
-from gateway.pipeline import Pipeline
-from gateway.reading import MAX_SEGMENTS, FhirReader, Hl7Reader, with_lookups
-from gateway.reception import Outcome, Reception, Unsaid
+from gateway.pipeline.building import Reader
+from gateway.pipeline.message_numbers import message_numbers, placed_numbers
+from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.reading import MAX_SEGMENTS, FhirReader, Hl7Reader, with_lookups
 from gateway.review.assess import assess
 from gateway.review.model import Hold, HoldState, Query
 from gateway.rules import Rules

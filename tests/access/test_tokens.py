@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from gateway.access.roles import Permission, Role
 from gateway.access.tokens import HEADER_LIMIT, Callers
-from gateway.config import Client
+from gateway.config.model import Client
 
 EHR = Client(name="ehr", roles=frozenset({Role.FEED}), token=SecretStr("ehr-token-0123456789"))
 BOTH = Client(

@@ -11,16 +11,16 @@ from typing import Any
 import httpx
 
 from gateway.access.roles import Permission, Role, permissions
-from gateway.adapters.fhir.bundles import Bundles
-from gateway.adapters.fhir.kept_history import KeptHistory
-from gateway.adapters.fhir.kept_reading import KeptReading
+from gateway.adapters.fhir.kept.bundles import Bundles
+from gateway.adapters.fhir.kept.history import KeptHistory
+from gateway.adapters.fhir.kept.reading import KeptReading
+from gateway.adapters.fhir.kept.submission import Submission
 from gateway.adapters.fhir.negotiation import negotiated
-from gateway.adapters.fhir.submission import Submission
 from gateway.adapters.http.routing import Route
 from gateway.adapters.http.server import HttpServer
 from gateway.clock import Ids
-from gateway.config import Endpoint, Http
-from gateway.intake import Backlog, Intake
+from gateway.config.model import Endpoint, Http
+from gateway.intake.intake import Backlog, Intake
 from gateway.message import Message, Received
 from gateway.store import open_store, records
 from gateway.store.interface import ResourceVersion

@@ -12,11 +12,11 @@ import httpx
 
 from conformance.ehr_server import START, EhrServer, serving
 from gateway.adapters.fhir_poll.poller import Poller
+from gateway.assembly.polls import Polls
 from gateway.clock import Ids
-from gateway.config import Feed
-from gateway.intake import Backlog, Intake
+from gateway.config.model import Feed
+from gateway.intake.intake import Backlog, Intake
 from gateway.message import Message
-from gateway.polls import Polls
 from gateway.store import open_store
 from gateway.store.interface import MessageQuery, Store
 

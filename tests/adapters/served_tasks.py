@@ -18,11 +18,11 @@ from desk_world import CODER, KEY, NPI, World, draft, encounter, world
 
 from gateway.access.roles import Role
 from gateway.access.tokens import Callers
-from gateway.adapters.fhir.tasks import Tasks
+from gateway.adapters.fhir.tasks.tasks import Tasks
 from gateway.adapters.http.server import HttpServer
-from gateway.addresses import Endpoint
 from gateway.case import Case
-from gateway.config import Client, Http
+from gateway.config.addresses import Endpoint
+from gateway.config.model import Client, Http
 from gateway.desk.queries import QueryDesk
 from gateway.desk.query_placing import Placement
 from gateway.encounter.identity import EncounterKey, Identifier

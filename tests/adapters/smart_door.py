@@ -18,10 +18,10 @@ from gateway.adapters.http.routing import Route
 from gateway.adapters.http.scoped import guarded
 from gateway.adapters.http.server import HttpServer
 from gateway.adapters.smart.fetched_keys import Fetch
-from gateway.addresses import Endpoint
-from gateway.config import Client, Config, Http
-from gateway.entry import Entry
-from gateway.smart import SmartRegistration
+from gateway.assembly.entry import Entry
+from gateway.config.addresses import Endpoint
+from gateway.config.model import Client, Config, Http
+from gateway.config.smart import SmartRegistration
 from gateway.store.interface import Store
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 500_000, tzinfo=UTC)

@@ -23,7 +23,7 @@ from gateway.adapters.desk.description import described
 from gateway.adapters.desk.messages_api import MessagesApi
 from gateway.adapters.http.routing import Route
 from gateway.adapters.http.server import HttpServer
-from gateway.config import Endpoint, Http
+from gateway.config.model import Endpoint, Http
 from gateway.desk.messages import MessageDesk
 from gateway.desk.settling import Settling
 from gateway.desk.work import Work

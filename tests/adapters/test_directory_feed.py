@@ -16,12 +16,12 @@ from gateway.adapters.directory import inbox as inbox_module
 from gateway.adapters.directory.feed import DirectoryFeed
 from gateway.adapters.directory.inbox import Inbox
 from gateway.clock import Ids, SystemClock
-from gateway.intake import Backlog, Intake
+from gateway.config.transport import Files
+from gateway.intake.intake import Backlog, Intake
+from gateway.intake.reception import Reception
 from gateway.message import Message
-from gateway.reception import Reception
 from gateway.store import open_store
 from gateway.store.interface import MessageQuery, StoreFault, Unstorable
-from gateway.transport import Files
 
 SETTLE = 5.0
 LIMIT = 4096

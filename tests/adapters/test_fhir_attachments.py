@@ -25,14 +25,14 @@ from gateway.adapters.fhir_attachments.work import WAITS, AttachmentWork
 from gateway.adapters.fhir_client import FhirServer
 from gateway.adapters.fhir_poll.server import EhrServer as Peer
 from gateway.adapters.fhir_poll.server import limits
-from gateway.attaching import Attaching, Binaries
+from gateway.assembly.attaching import Attaching, Binaries
 from gateway.clock import Ids
-from gateway.config import Config
-from gateway.intake import Backlog, Intake
+from gateway.config.model import Config
+from gateway.config.polled import Attachments
+from gateway.intake.intake import Backlog, Intake
 from gateway.mappings.fhir.search_values import search_values
 from gateway.mappings.fhir.source import binary_id
 from gateway.message import Format, Received
-from gateway.polled import Attachments
 from gateway.store import open_store
 from gateway.store.fetches import FetchState
 from gateway.store.interface import MessageQuery, ResourceVersion, Step, Store

@@ -127,7 +127,7 @@ async def test_the_same_bundle_with_a_get_is_told_again_and_read_anew(kind: str)
 
 
 async def test_a_long_answer_is_told_again_by_its_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.adapters.fhir.bundles.LARGEST_REPLY", 300)
+    monkeypatch.setattr("gateway.adapters.fhir.kept.bundles.LARGEST_REPLY", 300)
     async with door(Kept()) as client:
         headers = {**REQUEST, "Prefer": "return=representation"}
         answers = [await client.post(root(client), json=bundle("transaction", PATIENT), headers=headers) for _ in "12"]
@@ -281,7 +281,7 @@ async def test_the_same_bundle_again_reads_anew_and_writes_nothing(kind: str) ->
 
 
 async def test_a_long_answer_is_given_again_without_the_resources(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.adapters.fhir.bundles.LARGEST_REPLY", 100)
+    monkeypatch.setattr("gateway.adapters.fhir.kept.bundles.LARGEST_REPLY", 100)
     headers = {**REQUEST, "Prefer": "return=representation"}
     async with door(Kept()) as client:
         answers = [await client.post(root(client), json=bundle("transaction", PATIENT), headers=headers) for _ in "ab"]

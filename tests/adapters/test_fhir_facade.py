@@ -16,7 +16,7 @@ from gateway.access.roles import Permission
 from gateway.adapters.fhir.facade import Facade
 from gateway.adapters.http.routing import PUBLIC, Route
 from gateway.adapters.http.server import HttpServer
-from gateway.config import Endpoint, Http
+from gateway.config.model import Endpoint, Http
 from gateway.mappings.fhir.capability import KEPT
 from gateway.mappings.fhir.resource import validate
 from gateway.store.interface import StoreFault

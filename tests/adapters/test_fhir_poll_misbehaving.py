@@ -14,7 +14,7 @@ from poll_site import ALL, EVERY, FEED, Site, encounter, polling_site
 
 from conformance.ehr_server import START, Page
 from gateway.adapters.fhir_poll.poller import FIRST_PAUSE, LONGEST_PAUSE
-from gateway.config import Feed
+from gateway.config.model import Feed
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from gateway.access.tokens import Callers
 from gateway.adapters.fhir.facade import Facade
 from gateway.adapters.http.server import HttpServer
 from gateway.clock import Ids, SystemClock
-from gateway.config import Client, Endpoint, Http
+from gateway.config.model import Client, Endpoint, Http
 from gateway.encounter.model import DocumentKind
-from gateway.intake import Backlog, Intake
+from gateway.intake.intake import Backlog, Intake
 from gateway.review.model import HoldKind, HoldState
 
 TOKEN = "provider-token-0123456789"

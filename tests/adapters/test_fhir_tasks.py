@@ -13,12 +13,12 @@ import pytest
 from multidict import MultiDict
 
 from gateway.access.roles import Permission, Role, permissions
-from gateway.adapters.fhir.task_search import TASK
-from gateway.adapters.fhir.tasks import Tasks
+from gateway.adapters.fhir.tasks.search_parameters import TASK
+from gateway.adapters.fhir.tasks.tasks import Tasks
 from gateway.adapters.http.exchange import Caller, Fault
 from gateway.adapters.http.server import HttpServer
-from gateway.addresses import Endpoint
-from gateway.config import Http
+from gateway.config.addresses import Endpoint
+from gateway.config.model import Http
 from gateway.desk.query_reading import Asked, Found, Surroundings, within
 from gateway.desk.refusals import Reason, Refusal
 from gateway.encounter.change import Change

@@ -15,10 +15,10 @@ from gateway.access.tokens import Callers
 from gateway.adapters.hl7_http import Door, Hl7Http
 from gateway.adapters.http.server import HttpServer
 from gateway.clock import Ids, SystemClock
-from gateway.config import Client, Endpoint, Http
-from gateway.intake import Backlog, Intake
+from gateway.config.model import Client, Endpoint, Http
+from gateway.intake.intake import Backlog, Intake
+from gateway.intake.reception import Reception
 from gateway.message import Message
-from gateway.reception import Reception
 from gateway.store import open_store
 from gateway.store.interface import MessageQuery, StoreFault, Unstorable
 

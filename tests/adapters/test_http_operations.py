@@ -13,7 +13,7 @@ import structlog
 from gateway.adapters.http.exchange import Call
 from gateway.adapters.operations.routes import Operations
 from gateway.logs import configure, logger
-from gateway.metrics import Metrics
+from gateway.upkeep.metrics import Metrics
 
 CALL = Call("GET", "/metrics", "req-1")
 

@@ -19,7 +19,7 @@ from gateway.adapters.http.body import parsed
 from gateway.adapters.http.exchange import NDJSON, Answer, Call, Fault
 from gateway.adapters.http.routing import PUBLIC, Route, RouteTable
 from gateway.adapters.http.server import HttpServer
-from gateway.config import Endpoint, Http
+from gateway.config.model import Endpoint, Http
 
 Handler = Callable[[Call], Awaitable[Answer]]
 

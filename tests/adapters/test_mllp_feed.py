@@ -16,10 +16,10 @@ from conformance.mllp_sender import Acknowledgement, MllpSender, frame
 from gateway.adapters.mllp.server import Limits, MllpServer
 from gateway.audit.events import Event
 from gateway.clock import Ids
-from gateway.intake import Backlog, Intake
+from gateway.intake.intake import Backlog, Intake
+from gateway.intake.reception import Reception
 from gateway.message import Message
 from gateway.promise import Promise, promised
-from gateway.reception import Reception
 from gateway.store import open_store
 from gateway.store.interface import MessageQuery, ResourceVersion, Store, StoreFault, UncertainCommit, Unstorable
 

@@ -15,15 +15,15 @@ from certificate_making import Authority, Pair
 from conformance.mllp_sender import Acknowledgement, MllpSender, NoAcknowledgement, frame, sender_tls
 from gateway.adapters.mllp import server as server_module
 from gateway.adapters.mllp.server import Cut, Limits, MllpServer
-from gateway.certificates import server_context
+from gateway.callers.senders import Senders
 from gateway.clock import Ids, SystemClock
-from gateway.intake import Backlog, Intake
+from gateway.config.certificates import server_context
+from gateway.config.transport import Sender
+from gateway.intake.intake import Backlog, Intake
+from gateway.intake.reception import Reception
 from gateway.message import Message
-from gateway.reception import Reception
-from gateway.senders import Senders
 from gateway.store import open_store
 from gateway.store.interface import MessageQuery, Store
-from gateway.transport import Sender
 
 HANDSHAKE = 10.0
 

@@ -21,7 +21,7 @@ from smart_peer import ASSERTION_TYPE, Peer, ec_key, pem, rsa_key
 
 from gateway.adapters.fhir_client import NoToken, SmartAuth
 from gateway.adapters.fhir_client.published import published
-from gateway.smart import SmartClient
+from gateway.config.smart import SmartClient
 from gateway.store.sqlite import SqliteStore
 
 KEYS = {"ES384": pem(ec_key()), "RS384": pem(rsa_key())}

@@ -19,7 +19,7 @@ from gateway.access.keys import LARGEST_SET
 from gateway.adapters.checked_network import CheckedNetwork, is_public
 from gateway.adapters.smart import fetched_keys
 from gateway.adapters.smart.fetched_keys import FRESH, PATIENCE, STALE, FetchedKeys, fetch
-from gateway.registrations import KeysUnreachable
+from gateway.callers.registrations import KeysUnreachable
 from gateway.store.sqlite import SqliteStore
 
 EHR = Peer("ehr")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.fhir.trail_search import AUDIT_EVENT, PROVENANCE, TrailSearch, trail_search
+from gateway.adapters.fhir.trail.search import AUDIT_EVENT, PROVENANCE, TrailSearch, trail_search
 from gateway.adapters.http.exchange import Fault
 from gateway.audit.events import Action, Event
 from gateway.store.interface import StoredEvent

@@ -12,7 +12,7 @@ import tenacity
 
 from gateway.adapters.webhook import Webhook, document
 from gateway.alert import Alert, AlertName, AlertState
-from gateway.upkeep import Alerts
+from gateway.config.upkeep import Alerts
 
 URL = "https://alerts.example/hook"
 ALERT = Alert(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gateway.audit.events import Action, Event
 from gateway.audit.keys import SealKey
-from gateway.sealing import Sealer
 from gateway.store.interface import Conflict, LeafBlock, Seal, StoredEvent
+from gateway.trail.sealing import Sealer
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from gateway.audit.bookmark import Bookmark
 from gateway.audit.faults import FaultKind
 from gateway.audit.keys import SealKey, trusted
 from gateway.audit.seals import BLOCK, Head
-from gateway.sealing import LIMIT, Sealer, TrailBroken, verify
 from gateway.store.interface import Conflict
+from gateway.trail.sealing import LIMIT, Sealer, TrailBroken, verify
 
 
 async def test_a_seal_covers_all_that_waits_and_is_signed_and_anchored(sealing: Sealing) -> None:

@@ -14,9 +14,9 @@ from gateway.audit.faults import Report
 from gateway.audit.keys import SealKey, trusted
 from gateway.audit.merkle import leaf
 from gateway.clock import SystemClock
-from gateway.sealing import Sealer, TrailBroken, verify
 from gateway.store.interface import Step
 from gateway.store.sqlite import SqliteStore
+from gateway.trail.sealing import Sealer, TrailBroken, verify
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 Told = list[tuple[str, tuple[tuple[int, int], ...]]]

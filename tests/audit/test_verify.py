@@ -10,7 +10,7 @@ from memory_trail import Sealing
 from gateway.audit.faults import FaultKind, Report
 from gateway.audit.keys import PublicKey, SealKey, trusted
 from gateway.audit.seals import LEAF_SIZE, Head
-from gateway.sealing import verify
+from gateway.trail.sealing import verify
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from memory_trail import MemoryTrail, Sealing
 
 from gateway.audit.keys import SealKey, trusted
 from gateway.audit.seals import LEAF_SIZE
-from gateway.sealing import verify
+from gateway.trail.sealing import verify
 
 KEY = SealKey.generate()
 ACTS = ("edit", "rehash", "hash", "delete", "leaf", "swap")

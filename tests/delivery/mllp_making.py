@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from gateway.adapters.mllp.client_tls import client_tls
 from gateway.adapters.mllp.destination import MllpDestination
-from gateway.config import Mllp
+from gateway.config.model import Mllp
 from gateway.mappings.hl7v2.writer import message, segment
 
 

@@ -11,7 +11,7 @@ from outbox_world import World
 
 from conformance.billing_endpoint import STORES, Behaviour, BillingEndpoint
 from gateway.adapters.fhir_claim import FhirClaimDestination, shared_client
-from gateway.config import FhirClaim
+from gateway.config.model import FhirClaim
 from gateway.delivery import Lane
 from gateway.release.model import Claim, Delivery, DeliveryState
 

@@ -17,7 +17,7 @@ from conformance.destination import CHECKS, KEY, OTHER_KEY, Harness
 from gateway.adapters.fhir_claim import FhirClaimDestination, shared_client
 from gateway.adapters.mllp.destination import MllpDestination
 from gateway.adapters.x12_file import SUFFIX, X12FileDestination
-from gateway.config import FhirClaim
+from gateway.config.model import FhirClaim
 
 
 @dataclass

@@ -10,7 +10,7 @@ import respx
 
 from gateway.adapters.fhir_claim import STATUSES, FhirClaimDestination, shared_client
 from gateway.adapters.retry_after import retry_after
-from gateway.config import FhirClaim
+from gateway.config.model import FhirClaim
 from gateway.release.model import Outcome, Result
 
 URL = "https://payer.test/fhir/Claim"

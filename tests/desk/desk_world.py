@@ -10,7 +10,7 @@ from typing import Any
 from gateway.access.roles import Permission, Role, permissions
 from gateway.casework import Casework, Sampler
 from gateway.clock import Ids
-from gateway.config import DestinationKind
+from gateway.config.model import DestinationKind
 from gateway.desk.desk import Desk
 from gateway.desk.queries import QueryDesk
 from gateway.desk.work import Work

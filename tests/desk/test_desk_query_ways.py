@@ -18,7 +18,7 @@ from gateway.desk.query_report import asked_between, figures
 from gateway.desk.refusals import Reason, Refusal
 from gateway.desk.verbal import SpokenAnswer, VerbalQueries
 from gateway.encounter.model import Document, DocumentKind, DocumentStatus, Provider, ProviderRole, VisitStatus
-from gateway.reading import FhirReader
+from gateway.pipeline.reading import FhirReader
 from gateway.review.model import HoldKind, HoldState, Indicator, Need, Query, QueryStatus
 from gateway.review.policy import Policy, PolicyRule
 from gateway.review.query_delivery import InboxState

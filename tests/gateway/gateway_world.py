@@ -19,7 +19,7 @@ from conformance.hospital import BILLING
 from conformance.mllp_sender import Acknowledgement, MllpSender
 from gateway.access.roles import Role
 from gateway.app import Gateway
-from gateway.config import Config
+from gateway.config.model import Config
 from gateway.message import Message
 from gateway.settings import load
 from gateway.store.interface import MessageQuery, StoredEvent

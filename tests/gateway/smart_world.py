@@ -17,8 +17,8 @@ from smart_peer import Peer
 from conformance.billing_endpoint import BillingEndpoint
 from gateway.access.roles import Role
 from gateway.app import Gateway
-from gateway.config import Client
-from gateway.smart import SmartRegistration
+from gateway.config.model import Client
+from gateway.config.smart import SmartRegistration
 from gateway.store.access import AccessToken
 from gateway.store.interface import Step
 

@@ -21,7 +21,7 @@ from gateway.access.interactions import Interaction, Rule, rule_of
 from gateway.access.roles import GRANTS, Permission, Role
 from gateway.access.scopes import LETTERS
 from gateway.adapters.http.routing import PUBLIC, Route
-from gateway.wiring import routes
+from gateway.assembly.wiring import routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -26,6 +26,7 @@ from conformance.playing import key
 from conformance.provider import ProviderSystem
 from conformance.story import ANSWER, INDICATORS, OPTIONS, QUESTION
 from gateway.access.roles import Role
+from gateway.assembly.wiring import routes
 from gateway.audit.events import Action, Event
 from gateway.encounter.identity import Identifier
 from gateway.mappings.fhir import provenance
@@ -35,8 +36,7 @@ from gateway.mappings.fhir.source import Numbers
 from gateway.mappings.fhir.task import task_resource
 from gateway.review.model import Indicator, Option, Query, QueryDraft, QueryKind, QueryStatus
 from gateway.store.interface import StoredEvent
-from gateway.trail import provenance_of, resource_of
-from gateway.wiring import routes
+from gateway.trail.trail import provenance_of, resource_of
 
 ROOT = Path(__file__).parents[2]
 FHIR = {"Content-Type": "application/fhir+json"}

@@ -42,7 +42,7 @@ def script() -> str:
 @pytest_asyncio.fixture
 async def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Any, Files]]:
     """The manifest of a whole export, and its AuditEvent files."""
-    monkeypatch.setattr("gateway.exporting.FILE", LINES)
+    monkeypatch.setattr("gateway.trail.exporting.FILE", LINES)
     async with running(tmp_path) as world:
         await stay(world, day.routine(today()))
         yield await _taken(world)

@@ -20,9 +20,9 @@ from conformance.playing import key
 from gateway.access.roles import GRANTS, Role
 from gateway.adapters.http.routing import PUBLIC, Route
 from gateway.adapters.http.witnessed import OF_NOBODY
+from gateway.assembly.wiring import routes
 from gateway.audit.events import Event
-from gateway.trail import resource_of
-from gateway.wiring import routes
+from gateway.trail.trail import resource_of
 
 FHIR = {"Content-Type": "application/fhir+json"}
 

@@ -18,9 +18,9 @@ from conformance.crash import free_port, messages
 from conformance.mllp_sender import Acknowledgement, MllpSender, NoAcknowledgement, frame
 from gateway.app import Gateway, PipelineFault, StartFault
 from gateway.audit.events import Action
-from gateway.config import Endpoint
+from gateway.config.model import Endpoint
 from gateway.message import Message, MessageState
-from gateway.pipeline import Pipeline
+from gateway.pipeline.pipeline import Pipeline
 from gateway.store import open_store
 from gateway.store.interface import MessageQuery
 

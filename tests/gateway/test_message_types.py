@@ -9,10 +9,10 @@ from typing import cast
 
 import pytest
 
-from gateway.intake import Intake
+from gateway.config.message_types import MessageTypes
+from gateway.intake.intake import Intake
+from gateway.intake.reception import Reception
 from gateway.message import Message, Received
-from gateway.message_types import MessageTypes
-from gateway.reception import Reception
 from gateway.settings import ConfigErrors, load
 
 

@@ -16,7 +16,7 @@ from conformance.billing_endpoint import BillingEndpoint
 from conformance.billing_mllp import Misdeed, MllpBilling
 from gateway.access.roles import Role
 from gateway.app import Gateway
-from gateway.config import Mllp
+from gateway.config.model import Mllp
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from conformance.hospital import Visit
 from conformance.playing import key
 from gateway.access.roles import Role
 from gateway.app import Gateway
-from gateway.config import Feed
+from gateway.config.model import Feed
 
 ROOT = Path(__file__).parents[2]
 FEED = "polled-ehr"

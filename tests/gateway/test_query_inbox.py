@@ -17,7 +17,7 @@ from conformance.fhir_peer import FhirPeerProcess, NoNode, installed
 from conformance.playing import key
 from gateway.access.roles import Role
 from gateway.app import Gateway
-from gateway.ehr import Ehr, InboxDelivery
+from gateway.config.ehr import Ehr, InboxDelivery
 
 ROOT = Path(__file__).parents[2]
 

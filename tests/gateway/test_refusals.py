@@ -16,7 +16,7 @@ from gateway.app import Gateway
 from gateway.audit.events import Action, Event
 from gateway.store import open_store
 from gateway.store.interface import Step, Store, StoreFault
-from gateway.trail import UNKNOWN_CALLER, Refusals, resource_of
+from gateway.trail.trail import UNKNOWN_CALLER, Refusals, resource_of
 
 AT = datetime(2026, 11, 3, 8, 0, tzinfo=UTC)
 

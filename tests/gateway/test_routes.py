@@ -13,12 +13,12 @@ import pytest_asyncio
 from gateway_world import World, running
 
 from gateway.access.roles import GRANTS, Permission, Role
-from gateway.adapters.fhir.search import COMMON
-from gateway.adapters.fhir.task_search import QUESTIONNAIRE, RESPONSE, TASK
+from gateway.adapters.fhir.tasks.search import COMMON
+from gateway.adapters.fhir.tasks.search_parameters import QUESTIONNAIRE, RESPONSE, TASK
 from gateway.adapters.http.exchange import JSON
 from gateway.adapters.http.routing import PUBLIC, Route
+from gateway.assembly.wiring import pace, routes
 from gateway.delivery import Pace
-from gateway.wiring import pace, routes
 
 TAKES_NOTHING = {
     "POST /api/encounters/{key}/rebuild",

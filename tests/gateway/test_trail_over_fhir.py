@@ -23,8 +23,8 @@ from conformance import day
 from conformance.hospital import Visit
 from conformance.playing import key
 from gateway.access.roles import Role
-from gateway.adapters.fhir import trail_export
-from gateway.adapters.fhir.trail_search import AUDIT_EVENT, PROVENANCE
+from gateway.adapters.fhir.trail import export as trail_export
+from gateway.adapters.fhir.trail.search import AUDIT_EVENT, PROVENANCE
 from gateway.app import Gateway
 from gateway.audit import anchor
 from gateway.audit.keys import load_public_keys
@@ -150,7 +150,7 @@ async def test_a_total_that_is_not_wanted_is_left_out(world: World) -> None:
 
 
 async def test_a_total_that_takes_too_many_pages_is_left_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.adapters.fhir.trail_search.MAX_COUNT", 2)
+    monkeypatch.setattr("gateway.adapters.fhir.trail.search.MAX_COUNT", 2)
     await released(world)
     bundle = (await world.http(Role.COMPLIANCE).get("/fhir/AuditEvent", params={"_count": "0"})).json()
     assert ("total" in bundle, "entry" in bundle) == (False, False)
@@ -311,8 +311,8 @@ async def test_an_export_of_a_time_and_a_type(world: World) -> None:
 
 
 async def test_a_long_trail_is_several_files(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.exporting.FILE", 10)
-    monkeypatch.setattr("gateway.exporting.PAGE", 3)
+    monkeypatch.setattr("gateway.trail.exporting.FILE", 10)
+    monkeypatch.setattr("gateway.trail.exporting.PAGE", 3)
     await released(world)
     said = await manifest(world, (await ordered(world, _type="AuditEvent")).headers["Content-Location"])
     assert len(said["output"]) > 2

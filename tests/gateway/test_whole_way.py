@@ -18,7 +18,7 @@ from conformance.story import ANSWER, INDICATORS, OPTIONS, QUESTION
 from gateway.access.roles import Role
 from gateway.audit.events import Action
 from gateway.audit.keys import load_public_keys
-from gateway.sealing import verify
+from gateway.trail.sealing import verify
 
 
 @pytest.fixture(scope="module")

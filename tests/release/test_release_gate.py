@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Billing, FhirClaim, X12File
+from gateway.config.model import Billing, FhirClaim, X12File
 from gateway.encounter.billable import Billable
 from gateway.encounter.model import ClaimKind
 from gateway.mappings.x12.problem import Unwritable

@@ -13,7 +13,7 @@ from services_world import TODAY, World, world
 
 from conformance.demo_files import Files, Ports, new_tokens
 from gateway import logs
-from gateway.config import Config
+from gateway.config.model import Config
 from gateway.rules import Rules, load_rules
 from gateway.settings import load
 

@@ -21,11 +21,11 @@ from gateway.clock import Ids
 from gateway.desk.desk import Desk
 from gateway.desk.work import Work
 from gateway.encounter.model import Encounter
-from gateway.intake import Backlog, Intake
+from gateway.intake.intake import Backlog, Intake
 from gateway.mappings.fhir.search_values import search_values
 from gateway.message import Format, Message, MessageState, Received
-from gateway.pipeline import Pipeline, Reader
-from gateway.reading import FhirReader, Hl7Reader
+from gateway.pipeline.pipeline import Pipeline, Reader
+from gateway.pipeline.reading import FhirReader, Hl7Reader
 from gateway.review.model import Hold, HoldState
 from gateway.review.policy import Policy
 from gateway.rules import Rules

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from services_world import NOON
 
-from gateway.config import Config, KeyChoice
+from gateway.config.model import Config, KeyChoice
 from gateway.encounter.billable import billable
 from gateway.encounter.identity import EncounterKey
 from gateway.encounter.model import Encounter

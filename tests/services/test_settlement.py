@@ -8,10 +8,10 @@ import pytest
 from services_world import SUPERVISOR, World, key_of, open_holds, open_rules, visit_number
 
 from gateway.audit.events import Action
+from gateway.delivery.settlement import TRIES, Settlement
 from gateway.release.model import Delivery, DeliveryState, Outcome, Result
 from gateway.release.transitions import changed_event, intended, settled
 from gateway.review.model import HoldKind, HoldState
-from gateway.settlement import TRIES, Settlement
 from gateway.store.interface import Conflict, DeliveryChange, Step, Store, StoreFault
 
 KEY = key_of(visit_number(1))

@@ -10,7 +10,7 @@ from services_world import World, key_of, visit_number
 
 from gateway.audit.events import Action
 from gateway.store.interface import Store, StoreFault
-from gateway.trail import Trail, resource_of
+from gateway.trail.trail import Trail, resource_of
 
 AUDITOR = "user:ada"
 

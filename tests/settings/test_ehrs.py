@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Config
-from gateway.ehr import InboxDelivery
+from gateway.config.ehr import InboxDelivery
+from gateway.config.model import Config
 from gateway.review.policy_file import PolicyMistakes, parse_policy
 from gateway.rules import RulesFault, load_rules
 from gateway.settings import ConfigErrors, load

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.addresses import MllpAddress
-from gateway.certificates import CertificateFault, server_context
-from gateway.config import Config
+from gateway.config.addresses import MllpAddress
+from gateway.config.certificates import CertificateFault, server_context
+from gateway.config.model import Config
+from gateway.config.transport import ClientCertificates, Directory, OverHttp, Sender
 from gateway.settings import ConfigErrors, load
-from gateway.transport import ClientCertificates, Directory, OverHttp, Sender
 
 FINGERPRINT = "ab" * 32
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from gateway.access.roles import Role
-from gateway.config import Config, FhirClaim, KeyChoice, X12File
+from gateway.config.model import Config, FhirClaim, KeyChoice, X12File
 from gateway.encounter.model import ClaimKind
 from gateway.settings import load
 

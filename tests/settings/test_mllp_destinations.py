@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.answers import Action, Heard
-from gateway.config import Mllp
+from gateway.config.answers import Action, Heard
+from gateway.config.model import Mllp
 from gateway.settings import ConfigErrors, load
 
 HEAD = "store: sqlite:///gateway.db\ndestinations:\n  - name: billing\n    kind: mllp\n"

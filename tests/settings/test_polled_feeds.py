@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Config
-from gateway.polled import READABLE, PolledType
+from gateway.config.model import Config
+from gateway.config.polled import READABLE, PolledType
 from gateway.rules import load_rules
 from gateway.settings import ConfigErrors, load
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from smart_peer import Peer, ec_key, pem
 
-from gateway.entry import own_address
-from gateway.registrations import registrations
+from gateway.assembly.entry import own_address
+from gateway.callers.registrations import registrations
 from gateway.settings import ConfigErrors, load
 from gateway.yamlfile import Mistakes
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Config
+from gateway.config.model import Config
+from gateway.config.upkeep import Alerts, Hours
 from gateway.message import MessageState
 from gateway.settings import ConfigErrors, load
-from gateway.upkeep import Alerts, Hours
 
 
 def said(tmp_path: Path, text: str) -> Config:

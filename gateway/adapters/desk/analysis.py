@@ -14,12 +14,12 @@ from gateway.adapters.desk.models import Id, View
 from gateway.adapters.http.body import parsed
 from gateway.adapters.http.exchange import Answer, Call, Fault, told
 from gateway.adapters.http.routing import Parameter, Route
-from gateway.charge_report import ChargeReport
-from gateway.code_tables import LONGEST, CodeTables, NoSuchEntry
+from gateway.analysis.charge_report import ChargeReport
+from gateway.analysis.code_tables import LONGEST, CodeTables, NoSuchEntry
+from gateway.analysis.explaining import Explaining, UnknownField
+from gateway.analysis.rebuilding import Rebuilding
 from gateway.desk.desk import Desk
-from gateway.explaining import Explaining, UnknownField
 from gateway.mappings.errors import MappingError
-from gateway.rebuilding import Rebuilding
 from gateway.store.interface import Conflict
 
 MAX_BODY = 64 * 1024

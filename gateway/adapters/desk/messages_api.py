@@ -34,8 +34,8 @@ from gateway.adapters.http.parameters import number
 from gateway.adapters.http.routing import Parameter, Route
 from gateway.clock import moment_of
 from gateway.desk.messages import MessageDesk, Shown
+from gateway.intake.replay import NotReplayable
 from gateway.message import Format, MessageState
-from gateway.replay import NotReplayable
 from gateway.store.interface import MessagePage, MessageSearch
 
 MAX_BODY = 64 * 1024

@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import Protocol
 
 from gateway.adapters.directory.inbox import Found, Inbox, Unfit
+from gateway.config.transport import Files
+from gateway.intake.reception import TAKEN, Answer, Outcome
 from gateway.logs import logger
 from gateway.mappings.hl7v2.batch import Batch, split_batch
-from gateway.reception import TAKEN, Answer, Outcome
-from gateway.transport import Files
 
 log = logger("directory")
 

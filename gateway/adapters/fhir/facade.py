@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from gateway import __version__
-from gateway.adapters.fhir.bundles import Bundles
-from gateway.adapters.fhir.kept_history import KeptHistory
-from gateway.adapters.fhir.kept_reading import KeptReading
+from gateway.adapters.fhir.kept.bundles import Bundles
+from gateway.adapters.fhir.kept.history import KeptHistory
+from gateway.adapters.fhir.kept.reading import KeptReading
+from gateway.adapters.fhir.kept.submission import Submission
+from gateway.adapters.fhir.kept.submit import ClaimSubmit
 from gateway.adapters.fhir.negotiation import negotiated
 from gateway.adapters.fhir.outcomes import FHIR, outcome, resource
 from gateway.adapters.fhir.ports import Congestion, Intake, Queries, Resources
-from gateway.adapters.fhir.submission import Submission
-from gateway.adapters.fhir.submit import ClaimSubmit
-from gateway.adapters.fhir.tasks import Tasks
+from gateway.adapters.fhir.tasks.tasks import Tasks
 from gateway.adapters.http.exchange import Answer, Call
 from gateway.adapters.http.routing import PUBLIC, Route
 from gateway.clock import Clock

@@ -26,8 +26,8 @@ from gateway.adapters.checked_network import (
 )
 from gateway.adapters.fhir_attachments.refusal import NotFetched, Why
 from gateway.adapters.fhir_attachments.wanted import Wanted
-from gateway.addresses import LOOPBACK
-from gateway.polled import Attachments
+from gateway.config.addresses import LOOPBACK
+from gateway.config.polled import Attachments
 
 HTTPS = 443
 OCTETS = "application/octet-stream"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.config.smart import LONGEST_URL
 from gateway.mappings.fhir.source import binary_id
-from gateway.smart import LONGEST_URL
 
 MOST = 20
 """Contents of one document: they are the same in other formats."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.access.keys import SigningKey
-from gateway.addresses import Settings
-from gateway.smart import SmartClient
+from gateway.config.addresses import Settings
+from gateway.config.smart import SmartClient
 
 
 def clients_in(value: object) -> Iterator[SmartClient]:

@@ -16,7 +16,7 @@ from gateway.adapters.fhir_client.origin import origin_of
 from gateway.adapters.fhir_client.smart_auth import SmartAuth
 from gateway.adapters.retry_after import retry_after
 from gateway.clock import Clock
-from gateway.smart import SmartClient
+from gateway.config.smart import SmartClient
 
 MEDIA_TYPE = "application/fhir+json"
 

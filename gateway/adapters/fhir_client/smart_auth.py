@@ -15,8 +15,8 @@ import orjson
 from gateway.adapters.fhir_client.origin import origin_of
 from gateway.adapters.fhir_client.published import signing_key
 from gateway.clock import Clock
+from gateway.config.smart import SmartClient, secure_address
 from gateway.logs import logger
-from gateway.smart import SmartClient, secure_address
 
 log = logger("smart")
 
@@ -69,7 +69,7 @@ class SmartAuth(httpx.Auth):
     Make one for each EHR and keep it: it holds the token until shortly before its end, and asks for one token however
     many requests wait for it. A request that is answered with 401 is sent once more with a new token.
 
-    - `settings`: a `gateway.smart.SmartClient`.
+    - `settings`: a `gateway.config.smart.SmartClient`.
     - `base`: the FHIR server's base address; `settings.issuer` when it is not said. The token goes to addresses of this
       origin (scheme, host and port) only: a request to any other raises `NoToken`.
     - Raises `NoToken` (an `httpx.ConnectError`: nothing of the request was sent) from `client.send`.

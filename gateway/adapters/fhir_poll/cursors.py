@@ -9,7 +9,7 @@ from typing import Protocol
 import orjson
 
 from gateway.clock import Clock
-from gateway.polled import Poll
+from gateway.config.polled import Poll
 from gateway.store.interface import Step
 from gateway.store.upkeep import Pass
 

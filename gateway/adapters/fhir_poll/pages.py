@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from gateway.adapters.fhir_poll.faults import PollFault, Trouble
+from gateway.config.polled import PolledType
 from gateway.mappings.fhir.source import reference_name
-from gateway.polled import PolledType
 
 Resource = dict[str, Any]
 

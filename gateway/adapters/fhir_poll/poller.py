@@ -23,8 +23,8 @@ from gateway.adapters.fhir_poll.searching import Search, parameters
 from gateway.adapters.fhir_poll.server import Answered, EhrServer
 from gateway.adapters.fhir_poll.supporting import Supporting
 from gateway.clock import Clock
+from gateway.config.polled import Poll, PolledType
 from gateway.logs import logger
-from gateway.polled import Poll, PolledType
 from gateway.store.interface import Conflict, StoreFault
 
 log = logger("polling")

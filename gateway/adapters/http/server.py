@@ -19,7 +19,7 @@ from gateway.adapters.http.exchange import Answer, Call, Caller, Fault, Renderer
 from gateway.adapters.http.guard import GuardedConnection, GuardedServer
 from gateway.adapters.http.request_ids import new_request_id
 from gateway.adapters.http.routing import PUBLIC, Match, Route, RouteTable
-from gateway.config import Http
+from gateway.config.model import Http
 from gateway.logs import logger, place
 from gateway.store.interface import StoreFault
 

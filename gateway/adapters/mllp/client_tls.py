@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from gateway.config import Mllp
+from gateway.config.model import Mllp
 
 
 class TlsFault(OSError):

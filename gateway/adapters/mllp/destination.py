@@ -1,7 +1,7 @@
 """A billing system on MLLP: one connection, one message at a time, each answered before the next.
 
 MSA-2 must be the message's own MSH-10. A connection on which an answer is outstanding is never used again. What is done
-upon which answer stands in a table (`gateway.answers`), not here.
+upon which answer stands in a table (`gateway.config.answers`), not here.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.adapters.mllp.connection import Connection, Ended, Unreadable
-from gateway.answers import BEFORE, UNCERTAIN, Action, Heard, Met, Rule, decide, defaults
-from gateway.config import Mllp
+from gateway.config.answers import BEFORE, UNCERTAIN, Action, Heard, Met, Rule, decide, defaults
+from gateway.config.model import Mllp
+from gateway.config.sending import AcknowledgementMode
 from gateway.logs import logger
 from gateway.mappings.hl7v2.answer import Answer, read_answer
 from gateway.mappings.hl7v2.header import route
 from gateway.release.model import Outcome, Result
-from gateway.sending import AcknowledgementMode
 
 CONNECT_SECONDS = 5.0
 TURN_SECONDS = 10.0

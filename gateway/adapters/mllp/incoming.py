@@ -11,9 +11,9 @@ from typing import Protocol, cast
 
 from gateway.adapters.mllp.framing import Framer, FrameTooLong, NotMllp, frame
 from gateway.adapters.mllp.server_tls import NO_GOOD_CERTIFICATE, TlsSession
+from gateway.callers.senders import Certificate
 from gateway.logs import logger
 from gateway.promise import Promise
-from gateway.senders import Certificate
 
 log = logger("mllp")
 

@@ -11,7 +11,7 @@ import ssl
 from contextlib import suppress
 from typing import Any
 
-from gateway.senders import Certificate
+from gateway.callers.senders import Certificate
 
 _PIECE = 64 * 1024
 NO_GOOD_CERTIFICATE = frozenset({"CERTIFICATE_VERIFY_FAILED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"})

@@ -10,7 +10,7 @@ from gateway.access.roles import Permission
 from gateway.adapters.http.exchange import Answer, Call
 from gateway.adapters.http.routing import PUBLIC, Route
 from gateway.delivery import LaneState
-from gateway.metrics import CONTENT_TYPE, Metrics
+from gateway.upkeep.metrics import CONTENT_TYPE, Metrics
 
 CHECK_SECONDS = 2.0
 REFRESH_SECONDS = 5.0

@@ -17,9 +17,9 @@ import httpcore
 
 from gateway.access.keys import LARGEST_SET, KeyFault, KeySet, PublicKey
 from gateway.adapters.checked_network import HTTP_FAULTS, CheckedNetwork, NotPublic
+from gateway.callers.registrations import KeysUnreachable
 from gateway.clock import Clock
 from gateway.logs import logger
-from gateway.registrations import KeysUnreachable
 
 log = logger("smart")
 

@@ -13,7 +13,7 @@ from gateway.access.keys import ALGORITHMS
 from gateway.adapters.http.exchange import JSON, Answer, Call, Fault
 from gateway.adapters.http.routing import PUBLIC, Route
 from gateway.adapters.smart.throttle import Failures
-from gateway.granting import Error, Granted, Granting, NotGranted
+from gateway.callers.granting import Error, Granted, Granting, NotGranted
 from gateway.store.interface import StoreFault
 
 TOKEN = "/oauth/token"  # noqa: S105 - an address

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from gateway.config import Billing
+from gateway.config.model import Billing
 from gateway.encounter.billable import Billable, Line
 from gateway.encounter.model import ClaimKind, CodeSystem, Diagnosis, Procedure, Provider, ProviderRole
 from gateway.mappings.errors import MappingError

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
-from gateway.config import KeyChoice
+from gateway.config.model import KeyChoice
 from gateway.encounter.change import Content, Places
 from gateway.encounter.identity import EncounterKey, Identifier
 from gateway.encounter.model import Charge, Diagnosis, Procedure

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from gateway.config import Billing
+from gateway.config.model import Billing
 from gateway.encounter.billable import Billable, Line
 from gateway.encounter.model import ClaimKind, CodeSystem, Provider, ProviderRole
 from gateway.mappings.x12.claim_837p import (

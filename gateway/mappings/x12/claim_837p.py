@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
 
-from gateway.config import Billing
+from gateway.config.model import Billing
 from gateway.encounter.billable import Billable, Line
 from gateway.encounter.model import Coverage, Provider, ProviderRole
 from gateway.mappings.x12.envelope import Envelope, wrap

@@ -13,7 +13,7 @@ from fhir_known import map_resource
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.config import KeyChoice
+from gateway.config.model import KeyChoice
 from gateway.encounter.apply import apply
 from gateway.encounter.billable import billable
 from gateway.encounter.change import Change, Mode

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Billing
+from gateway.config.model import Billing
 from gateway.encounter.apply import apply
 from gateway.encounter.billable import billable
 from gateway.encounter.change import Change

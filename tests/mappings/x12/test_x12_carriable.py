@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Billing
+from gateway.config.model import Billing
 from gateway.encounter.billable import Billable
 from gateway.mappings.x12.carriable_837p import carriable, npi_valid
 from gateway.mappings.x12.countries import ALPHA_2, country

@@ -12,7 +12,7 @@ import pytest
 from pyx12.params import ParamsBase
 from pyx12.x12n_document import x12n_document
 
-from gateway.config import Billing
+from gateway.config.model import Billing
 from gateway.encounter.billable import Billable
 from gateway.mappings.x12.carriable_837p import carriable
 from gateway.mappings.x12.claim_837p import Submission, decimal, write_837p

@@ -1,0 +1,1 @@
+"""Provider queries as Tasks, with their forms and answers."""

@@ -1,0 +1,1 @@
+"""The audit trail as AuditEvents and Provenances, and its export."""

@@ -1,0 +1,1 @@
+"""What analysts ask of a gateway that runs: where a value comes from, what a mapping would change, codes to map."""

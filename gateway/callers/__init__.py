@@ -1,0 +1,1 @@
+"""Who may come in: senders by their certificates, clients by signed assertions and tokens for them."""

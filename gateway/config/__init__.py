@@ -1,0 +1,1 @@
+"""What `gateway.yaml` says, as frozen models; `gateway.settings` reads it."""

@@ -1,0 +1,1 @@
+"""The way in, whatever the transport: recognised, kept, acknowledged. And kept messages taken again."""

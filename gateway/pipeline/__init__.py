@@ -1,0 +1,1 @@
+"""From a kept message to a decided case: read, resolved, applied or built again, advanced."""

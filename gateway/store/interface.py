@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.alert import Alert
 from gateway.audit.events import Event
@@ -94,7 +94,8 @@ class Attempt:
     started: datetime
 
 
-@dataclass(frozen=True, slots=True)
+# Final, not frozen: one is made for every resource, and a frozen one costs six times as much.
+@dataclass(slots=True, unsafe_hash=True)
 class ResourceVersion:
     """A FHIR resource that a client wrote: which message holds its bytes. Unique (client, type, id, version).
 
@@ -102,14 +103,14 @@ class ResourceVersion:
     what the bytes say; they are written, and never read back.
     """
 
-    type: str
-    id: str
-    version: int
-    client: str
-    message: int
-    written: datetime
-    values: tuple[Value, ...] | None = field(default=(), compare=False, repr=False)
-    unless: tuple[Condition, ...] = field(default=(), compare=False, repr=False)
+    type: Final[str]
+    id: Final[str]
+    version: Final[int]
+    client: Final[str]
+    message: Final[int]
+    written: Final[datetime]
+    values: Final[tuple[Value, ...] | None] = field(default=(), compare=False, repr=False)
+    unless: Final[tuple[Condition, ...]] = field(default=(), compare=False, repr=False)
     """Conflict when a resource of the client and type that meets all of these stands at the moment of the commit. In a
     `Step` only, and at most `MAX_UNLESS`."""
 

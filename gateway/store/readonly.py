@@ -67,7 +67,7 @@ class ReadOnlySqlite(SqliteStore):
     async def referring(self, client: str, reference: str) -> list[ResourceVersion]:
         """With those that the gateway has not catalogued yet."""
         found = {version.message: version for version in await super().referring(client, reference)}
-        for *row, payload, newest in await self._scan(UNCATALOGUED, MOST_REFERRING):
+        for *row, payload, newest in await self._scan(UNCATALOGUED, MOST_REFERRING, 2**63 - 1):
             version = records.resource(row)
             if newest and version.client == client and any(token == reference for _, token in entries(payload)):
                 found[version.message] = version

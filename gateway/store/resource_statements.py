@@ -86,10 +86,13 @@ COUNTS: Mapping[bool, Read] = {
 
 UNCATALOGUED = read(
     "SELECT r.type, r.id, r.version, r.client, r.message, r.written, unpacked(p.payload), r.newest",
-    "FROM uncatalogued AS u JOIN resources AS r ON r.message = u.message JOIN payloads AS p ON p.id = u.message",
-    "ORDER BY u.message LIMIT $1",
+    "FROM uncatalogued AS u CROSS JOIN resources AS r ON r.message = u.message JOIN payloads AS p ON p.id = u.message",
+    "WHERE u.message <= $2 ORDER BY u.message LIMIT $1",
 )
-"""On SQLite. Versions with their bytes, and whether each is the newest still."""
+"""On SQLite, whose CROSS JOIN goes from left to right: left to itself it walks all resources there are. Versions with
+their bytes, and whether each is the newest still; up to the message $2."""
+
+LAST_UNCATALOGUED = read("SELECT u.message FROM uncatalogued AS u ORDER BY u.message DESC LIMIT $1")
 
 _RESOURCE = f"{_COLUMNS} WHERE r.client = $1 AND r.type = $2 AND r.id = $3"
 NEWEST = read(_RESOURCE, "ORDER BY r.version DESC LIMIT 1")

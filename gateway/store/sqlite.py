@@ -22,12 +22,12 @@ from gateway.clock import Clock, SystemClock
 from gateway.message import Message
 from gateway.promise import Promise
 from gateway.store import records, schema, statements, writes
-from gateway.store.catalogue import AT_ONCE, catalogued
+from gateway.store.catalogue import AT_ONCE, BYTES_AT_ONCE, catalogued
 from gateway.store.group import CLOSED, OWN_FAULTS, Group, Keep, Queue
 from gateway.store.interface import Conflict, LeafBlock, ResourceVersion, Seal, Step, StoreFault
 from gateway.store.packing import packed
 from gateway.store.reads import Reads, Value
-from gateway.store.resource_statements import UNCATALOGUED
+from gateway.store.resource_statements import LAST_UNCATALOGUED, UNCATALOGUED
 from gateway.store.rows import Batch, merged, seal_rows, step_rows
 from gateway.store.sqlite_faults import fault, fault_of_commit
 from gateway.store.sqlite_file import SMALL_CACHE_KIB, connect, create_private, refuse_unsafe
@@ -44,6 +44,9 @@ _ROLLBACK = "ROLLBACK"
 _SAVEPOINT = "SAVEPOINT one"
 _ROLLBACK_TO = "ROLLBACK TO one"
 _RELEASE = "RELEASE one"
+
+_PAYLOAD = -2
+"""The place of its bytes among what `UNCATALOGUED` gives of a resource."""
 
 
 class SqliteStore(Reads):
@@ -76,6 +79,7 @@ class SqliteStore(Reads):
         if self._path is not None:
             create_private(self._path)
         self._writer = connect(self._path, self._key)
+        self._behind = True
         try:
             self._migrate(self._writer)
             if self._path is None:
@@ -145,21 +149,19 @@ class SqliteStore(Reads):
         if not self._behind and not self._cataloguing.locked():
             return
         async with self._cataloguing:
-            while self._behind:
-                found = _fetch(self._writer, UNCATALOGUED, (AT_ONCE,))
-                whole = len(found) < AT_ONCE
-                self._behind = not whole  # Whoever keeps more meanwhile says so again, and is not waited for.
-                if found:
-                    await self._catalogued(found)
-                if whole:
-                    break
+            if self._behind:
+                self._behind = False  # Whoever keeps more meanwhile says so again, and is not waited for.
+                try:
+                    await self._catch_up()
+                except BaseException:  # a fault, or whoever waits for it is cancelled: it is to be done again
+                    self._behind = True
+                    raise
 
-    async def _catalogued(self, found: Sequence[records.Found]) -> None:
-        try:
-            await self._put(catalogued(found))
-        except StoreFault:
-            self._behind = True
-            raise
+    async def _catch_up(self) -> None:
+        """As far as is kept now: under an unbroken load there is always more."""
+        for (last,) in _fetch(self._writer, LAST_UNCATALOGUED, (1,)):
+            while found := _uncatalogued(self._open_writer(), last):
+                await self._put(catalogued(found))
 
     async def _put(self, rows: Batch) -> None:
         done = self._queue.step(rows)
@@ -209,6 +211,7 @@ class SqliteStore(Reads):
 
     def _write_group(self, group: Group) -> None:
         db = self._open_writer()
+        self._behind = self._behind or any(keep.uncatalogued for keep in group.keeps)
         _begin(db)
         try:
             standing = _write(db, group)
@@ -224,7 +227,6 @@ class SqliteStore(Reads):
             _roll_back(db)
             raise
         _commit(db)
-        self._behind = self._behind or any(keep.uncatalogued for keep in group.keeps)
         group.kept(standing)
 
     def _open_writer(self) -> apsw.Connection:
@@ -317,9 +319,27 @@ def _keep(db: apsw.Connection, keeps: Sequence[Keep]) -> dict[int, Message]:
 
 def _catalogue(db: apsw.Connection) -> None:
     """All of it, within a transaction that depends on it."""
-    while found := _fetch(db, UNCATALOGUED, (AT_ONCE,)):
+    while found := _uncatalogued(db):
         for write, rows in catalogued(found).items():
             _run(db, write, rows)
+
+
+def _uncatalogued(db: apsw.Connection, last: int = 2**63 - 1) -> list[records.Found]:
+    """The oldest of them, up to the message `last`: as many as are catalogued at once."""
+    found: list[records.Found] = []
+    size = 0
+    cursor = db.cursor()
+    try:
+        for row in cursor.execute(UNCATALOGUED.sqlite, (AT_ONCE, last)):
+            found.append(row)
+            size += len(row[_PAYLOAD])
+            if size > BYTES_AT_ONCE:
+                break
+    except apsw.Error as error:
+        raise fault(error) from None
+    finally:
+        cursor.close()
+    return found
 
 
 def _keep_versions(db: apsw.Connection, keeps: Sequence[Keep]) -> None:
@@ -354,6 +374,18 @@ def _standing(db: apsw.Connection, repeat: Keep) -> Message:
 def _write_each(db: apsw.Connection, group: Group) -> None:
     """Every item on its own, in one transaction: those at fault are told why, the others are committed together."""
     _begin(db)
+    try:
+        written = _write_apart(db, group)
+    except BaseException:
+        _roll_back(db)
+        raise
+    _commit(db)
+    for single, standing in written:
+        single.kept(standing)
+
+
+def _write_apart(db: apsw.Connection, group: Group) -> list[tuple[Group, dict[int, Message]]]:
+    """Those that could be written, each with its repeats; the others are told."""
     written: list[tuple[Group, dict[int, Message]]] = []
     for single in group.singles():
         db.execute(_SAVEPOINT)
@@ -365,9 +397,7 @@ def _write_each(db: apsw.Connection, group: Group) -> None:
             db.execute(_ROLLBACK_TO)
             single.failed(fault(error) if isinstance(error, apsw.Error) else error)
         db.execute(_RELEASE)
-    _commit(db)
-    for single, standing in written:
-        single.kept(standing)
+    return written
 
 
 def _fetch(db: apsw.Connection | None, read: Read, values: Sequence[Value]) -> list[records.Found]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -457,3 +458,19 @@ async def test_an_address_that_is_too_long_is_told_so() -> None:
         answer = await client.get("/api/ping?" + "a" * 20_000)
     assert answer.status_code == 400
     assert "too long" in answer.json()["detail"]
+
+
+async def test_a_connection_too_many_is_ended_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.adapters.http.server.MAX_CONNECTIONS", 1)
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    async with serving() as (client, host, port):
+        assert (await client.get("/things/first")).status_code == 200
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection(host, port)
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+        assert (await client.get("/things/first")).status_code == 200
+    gc.collect()
+    assert faults == []

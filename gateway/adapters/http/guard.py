@@ -118,4 +118,5 @@ class GuardedServer(web.Server):
         super().connection_made(handler, transport)
         if len(self.connections) > self.max_connections:
             log.warning("http.too_many_connections", limit=self.max_connections)
-            transport.abort()
+            # aiohttp starts what serves the connection when this has returned, and expects to find it open.
+            asyncio.get_running_loop().call_soon(transport.abort)

@@ -7,8 +7,11 @@ to be theirs.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -17,6 +20,7 @@ from gateway.access.compartment import Limited, PatientNumber, limits, shown
 from gateway.access.interactions import Interaction, Rule, entry_rule, rule_of
 from gateway.adapters.http.exchange import Answer, Call, Caller, Fault
 from gateway.adapters.http.routing import PUBLIC, Admission, Handler, Route
+from gateway.mappings.fhir.resource import write
 
 _LISTS = frozenset({Interaction.SEARCH, Interaction.HISTORY_TYPE})
 """Interactions that may bring along resources of other types."""
@@ -95,13 +99,21 @@ def _narrowed(answer: Answer, caller: Limited, rule: Rule, params: Mapping[str, 
     if not isinstance(answer.body, bytes) or not answer.content_type.startswith("application/fhir+json"):
         raise _hidden()
     listing = rule.interaction in _LISTS
-    whole = orjson.loads(answer.body)
+    whole = _read(answer.body)
     asked = rule.needs[0][0]
     asked = params.get(asked[1:-1], "") if asked.startswith("{") else asked
     left = shown(whole, caller.patients, caller.scopes if listing else None, asked)
     if left is None:
         raise _hidden()
-    return answer if left == whole else replace(answer, body=orjson.dumps(left))
+    return answer if left == whole else replace(answer, body=write(left))
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        whole: dict[str, Any] = orjson.loads(body)
+    except ValueError:  # a number beyond all bounds stands in a resource: it is shown as it was written
+        whole = json.loads(body, parse_float=Decimal, parse_int=Decimal)
+    return whole
 
 
 def _hidden() -> Fault:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
-import orjson
+import msgspec
 
 from gateway.access.asking import Asking, origin
 from gateway.access.interactions import BASE, Interaction, Rule, rule_of
@@ -159,7 +159,9 @@ def _entry(url: str, resource: Mapping[str, Any]) -> tuple[Interaction, str, dic
     path, _, query = url.partition("?")
     if "/" in path:
         return (Interaction.VREAD if "/_history/" in path else Interaction.READ), path, {}
-    found = _found(resource, named=path not in COUNTED)
+    entries: list[dict[str, Any]] = [entry.get("resource") or {} for entry in resource.get("entry", [])]
+    names = [f"{one.get('resourceType')}/{one.get('id')}" for one in entries]
+    found = _found(names, named=path not in COUNTED)
     said = _written(parse_qsl(query, keep_blank_values=True))
     return Interaction.SEARCH, f"search/{path}", {**({"query": said} if said else {}), **found}
 
@@ -197,18 +199,32 @@ def _named(name: str) -> str:
     return name if more in ("", "identifier") else offered
 
 
+class _Resource(msgspec.Struct, frozen=True, rename="camel"):
+    resource_type: str | None = None
+    id: str | None = None
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    resource: _Resource = _Resource()
+
+
+class _Bundle(msgspec.Struct, frozen=True):
+    entry: tuple[_Listed, ...] = ()
+
+
+_BUNDLE = msgspec.json.Decoder(_Bundle)
+"""It looks at no more of resources: a number may stand there that no type of ours holds."""
+
+
 def _shown(rule: Rule | None, answer: Answer) -> dict[str, object]:
     """What a search's answer shows, by type and id."""
     if rule is None or rule.interaction is not Interaction.SEARCH or not isinstance(answer.body, bytes):
         return {}
-    bundle = orjson.loads(answer.body) if answer.body else {}
-    return _found(
-        bundle if isinstance(bundle, dict) else {}, named=bool(rule.needs) and rule.needs[0][0] not in COUNTED
-    )
+    entries = _BUNDLE.decode(answer.body).entry if answer.body else ()
+    names = [f"{one.resource.resource_type}/{one.resource.id}" for one in entries]
+    return _found(names, named=bool(rule.needs) and rule.needs[0][0] not in COUNTED)
 
 
-def _found(bundle: Mapping[str, Any], *, named: bool) -> dict[str, object]:
-    resources: list[dict[str, Any]] = [entry.get("resource") or {} for entry in bundle.get("entry", [])]
-    names = [f"{one.get('resourceType')}/{one.get('id')}" for one in resources]
-    shown = names[:LISTED] if named else []
+def _found(names: Sequence[str], *, named: bool) -> dict[str, object]:
+    shown = list(names[:LISTED]) if named else []
     return {"found": len(names), "shown": shown} if shown else {"found": len(names)}

@@ -30,24 +30,27 @@ DEPTH = 48
 """Levels of nesting: the deepest of HL7's own examples has 21."""
 SHOWN_DEPTH = 200
 """Levels that can be written as JSON."""
+MOST_DIGITS = 400
+"""Of a number that is written out; a longer one is written with its exponent, as it was sent: `1e999999999`."""
 
 UNKNOWN_ELEMENT = "is no element of R4 and is not used"
 
 _MAX_ISSUES = 50
+_INT_DIGITS = 18
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _CONTROL = re.compile(rb"\\(?:(u00(?:0[0-8bcefBCEF]|1[0-9a-fA-F])|[bf])|.)", re.DOTALL)
 
 
 def read(payload: bytes, limit_depth: int = DEPTH, ahead: int = 0) -> dict[str, Any]:
-    """The JSON object that `payload` is: decimals are `Decimal`, whole numbers `int`. The first `ahead` bytes were put
-    before what was sent.
+    """The JSON object that `payload` is: decimals are `Decimal`, whole numbers `int` (`Decimal` beyond 18 digits). The
+    first `ahead` bytes were put before what was sent.
 
     Raises MappingError (`structure`, `limit`) when it isn't JSON, isn't an object, names a member twice, holds a NaN,
     a control character (R4, string) or more than `limit_depth` levels.
     """
     try:
         orjson.loads(payload)
-        value = json.loads(payload, object_pairs_hook=_members, parse_float=_decimal)
+        value = json.loads(payload, object_pairs_hook=_members, parse_float=_decimal, parse_int=_whole)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno - (ahead if error.lineno == 1 else 0)}"
         raise MappingError("structure", "", f"the body is not well-formed JSON: {place}") from error
@@ -65,7 +68,7 @@ def reread(payload: bytes) -> dict[str, Any]:
     `limit` for one of so many levels that it cannot be shown.
     """
     try:
-        value: dict[str, Any] = json.loads(payload, parse_float=_decimal)
+        value: dict[str, Any] = json.loads(payload, parse_float=_decimal, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise MappingError("limit", "", f"more than {SHOWN_DEPTH} levels of nesting") from error
     _refuse_depth(value, SHOWN_DEPTH)
@@ -73,13 +76,13 @@ def reread(payload: bytes) -> dict[str, Any]:
 
 
 def write(resource: dict[str, Any]) -> bytes:
-    """The resource as UTF-8 JSON; a Decimal is written with every digit it has."""
+    """The resource as UTF-8 JSON; a Decimal is written with every digit it has, up to `MOST_DIGITS` places."""
     return orjson.dumps(resource, default=_written)
 
 
 def _written(value: object) -> orjson.Fragment:
     if isinstance(value, Decimal) and value.is_finite():
-        return orjson.Fragment(format(value, "f"))
+        return orjson.Fragment(format(value, "f") if abs(value.adjusted()) < MOST_DIGITS else str(value))
     raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
@@ -88,6 +91,11 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise MappingError("structure", "", "a JSON object names one of its members twice")
     return members
+
+
+def _whole(text: str) -> int | Decimal:
+    """An `int` as long as JSON can be written with it: 64 bits."""
+    return int(text) if len(text) <= _INT_DIGITS else Decimal(text)
 
 
 def _decimal(text: str) -> Decimal:

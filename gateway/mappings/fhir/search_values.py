@@ -182,17 +182,24 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {kind: _rules(kind, offer.search) for 
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts of all elements named `reference`, and the addresses of Binaries."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if name == "reference" and isinstance(inner, str):
-                if not inner.startswith("#") and "?" not in inner:
-                    yield inner
-            elif name == "url" and isinstance(inner, str):
-                if "Binary/" in inner and "?" not in inner:
-                    yield inner
-            else:
-                yield from _texts(inner)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
+    """The texts of all elements named `reference`, and the addresses of Binaries; as deep as they may lie."""
+    following: list[Iterator[tuple[str, Any]]] = [iter((("", value),))]
+    while following:
+        name, inner = next(following[-1], _END)
+        if name is None:
+            following.pop()
+        elif isinstance(inner, dict):
+            following.append(iter(inner.items()))
+        elif isinstance(inner, list):
+            following.append(iter([("", item) for item in inner]))
+        elif isinstance(inner, str) and _leads(name, inner):
+            yield inner
+
+
+_END: tuple[None, None] = (None, None)
+
+
+def _leads(name: str, text: str) -> bool:
+    if name == "reference":
+        return not text.startswith("#") and "?" not in text
+    return name == "url" and "Binary/" in text and "?" not in text

@@ -352,7 +352,7 @@ def _accepted(accepted: Accepted, written: Written | None, call: Call) -> dict[s
     said: dict[str, Any] = {"status": _line(accepted.status), "location": accepted.location, **accepted.told()}
     wanted = preference(call) if "Prefer" in call.headers and written is not None else ""
     if wanted == "OperationOutcome" and written is not None:
-        said["outcome"] = whole_outcome(read(written.payload))
+        said["outcome"] = whole_outcome(written.payload)
     elif wanted == "representation" and written is not None and accepted.id:
         said["resource"] = numbered(read(written.payload), accepted)
     return said

@@ -6,7 +6,7 @@ The acknowledging path reads the JSON once and screens it; the whole validation 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC
 from typing import Any
@@ -37,7 +37,7 @@ from gateway.clock import Clock
 from gateway.mappings.errors import MappingError
 from gateway.mappings.fhir.capability import KEPT
 from gateway.mappings.fhir.glance import glance
-from gateway.mappings.fhir.outcome import INFORMATION, WARNING, Issue, operation_outcome
+from gateway.mappings.fhir.outcome import INFORMATION, WARNING, Issue, issue_of, operation_outcome
 from gateway.mappings.fhir.patch import MEDIA_TYPE as JSON_PATCH
 from gateway.mappings.fhir.patch import patched
 from gateway.mappings.fhir.resource import DEPTH, read, screen, validate, write
@@ -310,7 +310,7 @@ class Submission:
         if wanted == "minimal":
             return Answer(accepted.status, b"", "", headers)
         if wanted == "OperationOutcome":
-            return resource(whole_outcome(read(written.payload)), accepted.status, headers)
+            return resource(whole_outcome(written.payload), accepted.status, headers)
         try:
             return Answer(accepted.status, representation(written, accepted), FHIR, headers)
         except MappingError:
@@ -321,13 +321,15 @@ def _headers(call: Call, accepted: Accepted) -> dict[str, str]:
     return versioned(accepted.version, accepted.written, Location=f"{call.base}/fhir/{accepted.location}")
 
 
-def whole_outcome(body: dict[str, Any]) -> dict[str, object]:
+def whole_outcome(payload: bytes) -> dict[str, object]:
     """What the whole validation says of a resource that was kept: only for a client that asks, as it takes its time.
     Nothing of it refuses any more: what is wrong sets the message aside when it is processed.
     """
-    issues: Sequence[Issue] = [
-        Issue(WARNING, issue.code, issue.expression, issue.diagnostics) for issue in validate(body)
-    ]
+    try:
+        found = validate(read(payload))
+    except MappingError as error:  # which a glance did not see
+        found = [issue_of(error)]
+    issues = [Issue(WARNING, issue.code, issue.expression, issue.diagnostics) for issue in found]
     return operation_outcome((Issue(INFORMATION, "informational", "", KEPT_SAYS), *issues))
 
 

@@ -122,6 +122,20 @@ async def test_messages_of_one_encounter_are_applied_in_the_order_they_came(rule
         assert len(ids) == 10
 
 
+async def test_where_many_wait_more_are_taken_at_once(rules: Rules) -> None:
+    """And all of them in the end, each once, in their order."""
+    async with world(rules, batch=2) as gateway:
+        for number in range(40):
+            await gateway.register(visit_number(number % 5 + 1), "A08")
+        taken = [await gateway.pipeline.work_once() for _ in range(13)]
+        assert taken == [8, 8, *[2] * 11], "8 while 32 wait"
+        while await gateway.pipeline.work_once():
+            pass
+        ids = [id for id, _ in gateway.processed]
+        assert ids == sorted(ids)
+        assert len(ids) == 40
+
+
 async def test_order_is_kept_when_a_batch_is_taken_one_by_one(gateway: World) -> None:
     visit = visit_number(1)
     for place in ("ED-1", "ED-2", "ED-3"):

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from bench.measured import ROOT, Row, median, show
 from bench.messages import dft
+from gateway import loop
 from gateway.app import Gateway, tune_collector
 from gateway.audit.events import Action, Event
 from gateway.case import Case
@@ -41,7 +42,7 @@ def parse_speed(count: int = 1_000) -> float:
 @contextlib.asynccontextmanager
 async def _gateway(store: str, work: Path) -> AsyncIterator[Gateway]:
     """The whole gateway but for its sockets' work: nobody is connected."""
-    feed = Feed(name="bench", listen="mllp://127.0.0.1:0", dialect="epic")  # type: ignore[arg-type]
+    feed = Feed(name="bench", listen="mllp://127.0.0.1:0", dialect="epic")
     policy = ROOT / "bench" / "policy.yaml"
     config = Config.model_validate(
         {
@@ -133,7 +134,7 @@ def run(stored: int, count: int = 6_000) -> list[Row]:
             for turn in range(ROUNDS):
                 parse.append(parse_speed())
                 for name, url in (("sqlite", sqlite), ("postgresql", dsn)):
-                    ours[name].append(asyncio.run(speed(url, homes[name], turn * count, count)))
+                    ours[name].append(loop.run(speed(url, homes[name], turn * count, count)))
         bare = median(parse)
         rows = [
             Row(
@@ -152,8 +153,8 @@ def run(stored: int, count: int = 6_000) -> list[Row]:
 
 
 def _with_many_stored(url: str, work: Path, stored: int, count: int, few: float) -> Row:
-    asyncio.run(fill(url, work, stored))
-    after = [asyncio.run(speed(url, work, 10_000_000 + turn * count, count)) for turn in range(ROUNDS)]
+    loop.run(fill(url, work, stored))
+    after = [loop.run(speed(url, work, 10_000_000 + turn * count, count)) for turn in range(ROUNDS)]
     return Row(
         f"on sqlite with {stored:,} encounters stored",
         f"{median(after):,.0f}/s",

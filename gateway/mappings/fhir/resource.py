@@ -2,8 +2,8 @@
 
 `read` is strict: it parses with orjson first, which refuses invalid UTF-8, lone surrogates, NaN and excessive depth at
 little cost, and then with the standard library, which alone can refuse a key that stands twice and keep decimals
-exact. Both together take 20 to 50 us for a usual resource, a small part of an HTTP request; for that, what was
-acknowledged and what is processed later can't be two readings of the same bytes.
+exact. Both together take 20 to 50 us for a usual resource. What was acknowledged at a `glance` is read so when it is
+processed: nothing is made of bytes that two readers could read in two ways.
 """
 
 from __future__ import annotations

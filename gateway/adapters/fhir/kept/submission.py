@@ -1,6 +1,6 @@
 """Resources in: screened, kept durably, acknowledged. What they mean is worked out later.
 
-The acknowledging path reads the JSON once and screens it; the whole validation against R4 is the pipeline's.
+The acknowledging path glances at the JSON and screens it; the whole validation against R4 is the pipeline's.
 """
 
 from __future__ import annotations
